@@ -1,0 +1,1 @@
+"""Pure knowledge: no clock, no network, no environment, no SDK."""

@@ -1,0 +1,5 @@
+"""Placeholder of the rules module; see `domain/rules` builders."""
+
+
+class Rules:
+    pass

@@ -1,0 +1,291 @@
+"""The seams: what the use cases ask of the world, in our words.
+
+Each port has one adapter (`shared/adapters/`) and one in-memory fake (`tests/fakes.py`); one
+contract suite runs against both. SDK models never cross a port. Every method may raise
+`AzureFault`; what else it raises is said.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from shared.domain.ids import ArmId
+from shared.domain.messages import Message
+from shared.domain.model import (
+    DiskFacts,
+    Lock,
+    Policy,
+    ProtectedItem,
+    Room,
+    Tags,
+    Vault,
+    Vm,
+)
+from shared.domain.records import (
+    ChangeKind,
+    InFlight,
+    Look,
+    Parked,
+    PersonDecision,
+    Row,
+    SweepMark,
+)
+from shared.domain.rules import Rules
+
+
+class Clock(Protocol):
+    """The one source of time. ``real_seconds`` turns a wait into what storage and asyncio count."""
+
+    def now(self) -> datetime: ...
+    def real_seconds(self, delay: float) -> float: ...
+    async def synchronize(self) -> None:
+        """Read a simulated clock anew (once per invocation); nothing for the system clock."""
+
+
+# --- Azure ---------------------------------------------------------------------------------------
+
+
+class Machines(Protocol):
+    """Virtual machines, by ARM."""
+
+    async def machine(self, vm: ArmId) -> Vm | None:
+        """Read one VM with its instance view; None only for 404 ResourceNotFound."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """One PUT of a protected item. There is no way to express a stop or a delete."""
+
+    kind: ChangeKind
+    vm: ArmId
+    vault: ArmId
+    policy: ArmId
+    request_id: str
+    excluded_luns: tuple[int, ...] = ()
+    item: ArmId | None = None  # the existing item, if it is not named after the VM's present case
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accepted:
+    """Azure's 202: the operation's id, from its headers."""
+
+    operation: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One backup job. ``request_id`` is the activityId. Times UTC; ``ended`` None while running."""
+
+    id: str
+    operation: str  # ConfigureBackup, Backup, Undelete, DisableBackup ...
+    status: str  # InProgress, Completed, CompletedWithWarnings, Failed, Cancelled ...
+    request_id: str
+    vm_name: str
+    container: str
+    started: datetime
+    ended: datetime | None
+    errors: tuple[tuple[str, str, tuple[str, ...]], ...] = ()  # code, text, recommendations
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operation:
+    """Status of one operation: InProgress, Succeeded, Failed, Canceled; gone = 404."""
+
+    status: str
+    job: str = ""
+    code: str = ""
+    message: str = ""
+
+
+class Backup(Protocol):
+    """Azure Backup, by ARM: the scarce budget. Callers say why they spend it."""
+
+    async def send(self, change: Change) -> Accepted: ...
+
+    def jobs(
+        self, vault: ArmId, *, since: datetime, operation: str = ""
+    ) -> AsyncIterator[Sequence[Job]]:
+        """Page through VM jobs started since, newest first, optionally of one operation."""
+        ...
+
+    async def operation(self, vault: ArmId, operation: str) -> Operation | None:
+        """Ask for one operation; None if Azure does not know it (any more)."""
+
+    async def item(self, item: ArmId) -> ProtectedItem | None:
+        """Read one item; None only for a 404 that says the item does not exist."""
+
+    async def back_up_now(self, item: ArmId, *, request_id: str, keep_until: datetime) -> None: ...
+
+
+class Directory(Protocol):
+    """Vaults and policies in scope, cached for minutes; learned anew after `forget`."""
+
+    async def vaults(self) -> tuple[Vault, ...]: ...
+    async def policies(self, vault: ArmId) -> tuple[Policy, ...]: ...
+    def forget(self, vault: ArmId | None = None) -> None: ...
+
+
+class ItemIndex(Protocol):
+    """Every protected item of every vault in scope, at most 15 min old (DESIGN §3.8)."""
+
+    async def named(self, vm: ArmId) -> tuple[ProtectedItem, ...]:
+        """Items whose name is this group and VM name, in any vault and of any subscription."""
+
+    async def room(self, vault: ArmId) -> Room:
+        """What is taken in a vault; ``today`` is left 0 (places know it)."""
+
+    def learn(self, item: ProtectedItem) -> None:
+        """Take in what the service itself saw or did; newer than what Resource Graph tells."""
+
+    def forget(self, vault: ArmId | None = None) -> None: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeenVm:
+    """One VM as a sweep sees it; enough to notice that it needs a reconcile."""
+
+    id: ArmId
+    uid: str
+    location: str
+    tags: Tags
+    created: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page[T]:
+    """One page of a walk. ``cursor`` "" means the walk is finished."""
+
+    rows: tuple[T, ...]
+    cursor: str
+
+
+class Estate(Protocol):
+    """Resource Graph: many rows for one call, some minutes stale, silently filtered by rights."""
+
+    async def vms(self, subscription: str, after: str) -> Page[SeenVm]:
+        """Walk VMs sorted by lower-case id, those after the cursor."""
+
+    async def items(self, subscriptions: Sequence[str], after: str) -> Page[ProtectedItem]:
+        """Walk protected items (VM workloads) of all vaults in these subscriptions, by id."""
+
+    async def group_tags(
+        self, groups: Iterable[tuple[str, str]]
+    ) -> Mapping[tuple[str, str], tuple[Tags, str]]:
+        """Tags and managedBy of (subscription, group) pairs, keys lower case; absent: not seen."""
+
+    async def subscription_tags(self, subscriptions: Iterable[str]) -> Mapping[str, Tags]: ...
+
+    async def disks(self, disks: Iterable[ArmId]) -> Mapping[str, DiskFacts]:
+        """Facts of disks by id key, one query per batch."""
+
+    async def locks(self, vm: ArmId) -> tuple[Lock, ...]: ...
+
+
+class Pace(Protocol):
+    """The governor as use cases see it."""
+
+    async def slot(self, subscription: str, *, urgent: bool) -> float:
+        """Wait up to 2 s for a token of this subscription's budget; then give the seconds to wait.
+
+        0.0 means go. A positive answer means: put the work off by that much.
+        """
+
+    def may_read(self, subscription: str, action: str) -> float:
+        """Seconds until a Backup read of this action fits our share; 0.0: now."""
+
+    async def vault_slot(self, vault: ArmId) -> float:
+        """Like `slot`, for the enables in flight in one vault; `settled` gives it back."""
+
+    def settled(self, vault: ArmId) -> None: ...
+
+
+# --- storage -------------------------------------------------------------------------------------
+
+type Etag = str
+
+
+class Ledger(Protocol):
+    """Rows by VM. Every write names the etag it read; `Conflict` if somebody was faster."""
+
+    async def read(self, vm: ArmId) -> tuple[Row, Etag] | None: ...
+    async def insert(self, row: Row) -> Etag:
+        """Raises `Conflict` if the VM has a row."""
+
+    async def replace(self, row: Row, etag: Etag) -> Etag:
+        """Raises `Conflict` if the row changed or vanished since."""
+
+    def subscription_rows(self, subscription: str) -> AsyncIterator[Sequence[Row]]:
+        """Walk one subscription's rows, sorted by key; for sweeps and exports only."""
+        ...
+
+    # long waits: an index of `until`, in slices, so that no timer scans the ledger
+    async def put_due(self, vm: ArmId, at: datetime) -> None: ...
+    async def due(self, now: datetime, limit: int) -> tuple[tuple[ArmId, datetime], ...]: ...
+    async def drop_due(self, vm: ArmId, at: datetime) -> None: ...
+
+    # what is in flight, a partition per vault
+    async def put_in_flight(self, entry: InFlight) -> None: ...
+    async def in_flight(self, vault: ArmId) -> tuple[InFlight, ...]: ...
+    async def drop_in_flight(self, vault: ArmId, vm: ArmId, request_id: str) -> None:
+        """Remove the entry if it is still the one of this request."""
+
+    async def looks(self) -> tuple[Look, ...]: ...
+    async def put_look(self, look: Look) -> None: ...
+    async def drop_look(self, vault: ArmId) -> None: ...
+
+    # places in (vault, UTC day): one entity per VM, so that taking one twice takes one
+    async def take_place(self, vault: ArmId, day: str, vm: ArmId, cap: int) -> bool:
+        """Take a place unless ``cap`` are taken by others; True also if it was ours already."""
+
+    async def give_place(self, vault: ArmId, day: str, vm: ArmId) -> None: ...
+    async def places(self, vault: ArmId, day: str) -> int: ...
+
+    # changes per subscription and hour/day, for the ceiling
+    async def count_change(self, subscription: str, at: datetime) -> None: ...
+    async def changes(self, subscription: str, at: datetime) -> tuple[int, int]:
+        """Changes counted in this hour and in this UTC day."""
+
+    # sweeps
+    async def put_sweep(self, mark: SweepMark) -> None: ...
+    async def sweeps(self) -> tuple[SweepMark, ...]: ...
+
+    # small named facts of the service itself (last run of a timer, told once ...)
+    async def note(self, name: str, value: str) -> None: ...
+    async def noted(self, name: str) -> str: ...
+
+
+class People(Protocol):
+    """Decisions of people: append-only, never expired by us."""
+
+    async def of(self, vm: ArmId) -> tuple[PersonDecision, ...]: ...
+    async def append(self, decision: PersonDecision) -> str:
+        """Give the decision's key."""
+
+    def all(self) -> AsyncIterator[Sequence[PersonDecision]]: ...
+
+
+class ParkedMessages(Protocol):
+    """Messages nobody could use, until an operator replays them."""
+
+    async def park(self, parked: Parked) -> None: ...
+    async def read(self, key: str) -> Parked | None: ...
+    def all(self) -> AsyncIterator[Sequence[Parked]]: ...
+    async def mark_replayed(self, key: str, at: datetime) -> None: ...
+
+
+class Queues(Protocol):
+    """Queue storage. ``delay`` in seconds of our clock; messages never expire."""
+
+    async def send(self, message: Message, *, delay: float = 0.0, backlog: bool = False) -> None:
+        """Route by kind: VMs to enrollments (or its backlog), sweeps and notices to their own."""
+
+    async def depth(self, queue: str) -> int: ...
+
+
+class RulesSource(Protocol):
+    """The rules in force: last good copy, version, and what is wrong with a newer one."""
+
+    async def current(self) -> Rules: ...
