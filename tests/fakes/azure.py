@@ -1,0 +1,559 @@
+"""In-memory Azure: one fake per port, simple but truthful where a decision hangs on it.
+
+Truthful means: a change is a 202 first and a job later; an item appears when its job ends and has
+no recovery point until a backup ran; the index is as old as its last load; Resource Graph pages
+and hides what the caller may not read. `FakeAzure` wires them to one clock.
+
+    azure = FakeAzure()
+    azure.machines.add(vm)
+    azure.directory.add(vault, policy)
+    azure.backup.fail_job(vm.id, "UserErrorVmNotInDesirableState", "VM is not in a state ...")
+    azure.clock.advance(31)
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+
+from shared.domain.ids import ArmId, item_of
+from shared.domain.model import (
+    DiskFacts,
+    Lock,
+    Policy,
+    ProtectedItem,
+    ProtectionState,
+    Room,
+    Tags,
+    Vault,
+    Vm,
+)
+from shared.domain.records import ChangeKind
+from shared.domain.rules import Rules
+from shared.errors import AzureFault, Disposition
+from shared.ports import Accepted, Change, Job, Operation, Page, SeenVm
+
+START = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
+
+
+def fault(
+    code: str = "GatewayTimeout",
+    *,
+    status: int = 504,
+    disposition: Disposition = Disposition.DEFER,
+    message: str = "",
+    retry_after: float | None = None,
+    operation: str = "fake",
+) -> AzureFault:
+    """Make the failure that a fake is ordered to give."""
+    return AzureFault(
+        operation,
+        status=status,
+        code=code,
+        message=message or code,
+        disposition=disposition,
+        retry_after=retry_after,
+    )
+
+
+class FakeClock:
+    """Time that moves when told to."""
+
+    def __init__(self, start: datetime = START, *, speed: float = 1.0) -> None:
+        self._now = start
+        self.speed = speed
+        self.synchronized = 0
+
+    def now(self) -> datetime:
+        return self._now
+
+    def real_seconds(self, delay: float) -> float:
+        return delay / self.speed
+
+    async def synchronize(self) -> None:
+        self.synchronized += 1
+
+    def advance(self, seconds: float) -> datetime:
+        assert seconds >= 0, "time does not run backwards"
+        self._now += timedelta(seconds=seconds)
+        return self._now
+
+
+class FakeMachines:
+    """VMs by id. A VM that was never added or was removed answers None, as 404 does."""
+
+    def __init__(self) -> None:
+        self.vms: dict[str, Vm] = {}
+        self.reads: list[ArmId] = []
+        self._faults: dict[str, list[AzureFault]] = {}
+
+    def add(self, *vms: Vm) -> None:
+        for vm in vms:
+            self.vms[vm.id.key] = vm
+
+    def remove(self, vm: ArmId) -> None:
+        del self.vms[vm.key]
+
+    def fail(self, vm: ArmId, error: AzureFault, *, times: int = 1) -> None:
+        """Answer the next reads of this VM with a failure."""
+        self._faults.setdefault(vm.key, []).extend([error] * times)
+
+    async def machine(self, vm: ArmId) -> Vm | None:
+        self.reads.append(vm)
+        if ordered := self._faults.get(vm.key):
+            raise ordered.pop(0)
+        return self.vms.get(vm.key)
+
+
+@dataclass(kw_only=True)
+class _Run:
+    """One accepted change and the job that carries it out."""
+
+    change: Change
+    number: int
+    started: datetime
+    ends: datetime
+    code: str = ""
+    message: str = ""
+    recommendations: tuple[str, ...] = ()
+    without_job: bool = False
+    applied: bool = False
+
+    @property
+    def operation(self) -> str:
+        return f"operation-{self.number}"
+
+    @property
+    def job(self) -> str:
+        return f"job-{self.number}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Order:
+    """How one coming change of a VM shall end."""
+
+    answer: AzureFault | None = None
+    lost: bool = False  # Azure takes the change although the answer is a failure
+    code: str = ""
+    message: str = ""
+    recommendations: tuple[str, ...] = ()
+    without_job: bool = False
+
+
+class FakeBackup:
+    """Azure Backup. Jobs end ``settle`` seconds after their PUT, when somebody looks."""
+
+    def __init__(self, clock: FakeClock, *, settle: float = 31.0) -> None:
+        self._clock = clock
+        self.settle = settle
+        self.page_size = 200
+        self.stored: dict[str, ProtectedItem] = {}
+        self.sent: list[Change] = []
+        self.backups: list[tuple[ArmId, str, datetime]] = []
+        self.calls: Counter[str] = Counter()
+        self._runs: list[_Run] = []
+        self._orders: dict[str, list[_Order]] = {}
+        self._read_faults: dict[str, list[AzureFault]] = {}
+
+    # --- orders ---------------------------------------------------------------------------------
+
+    def put(self, *items: ProtectedItem) -> None:
+        """Let items exist already."""
+        for item in items:
+            self.stored[item.id.key] = item
+
+    def refuse(self, vm: ArmId, error: AzureFault, *, times: int = 1) -> None:
+        """Answer the next PUTs for this VM with a failure; nothing changes."""
+        self._order(vm, _Order(answer=error), times)
+
+    def lose_answer(self, vm: ArmId, error: AzureFault | None = None) -> None:
+        """Take the next PUT for this VM, but let the caller see a failure."""
+        self._order(vm, _Order(answer=error or fault("", status=0), lost=True), 1)
+
+    def fail_job(
+        self,
+        vm: ArmId,
+        code: str,
+        message: str = "",
+        recommendations: tuple[str, ...] = (),
+        *,
+        times: int = 1,
+    ) -> None:
+        """Let the next accepted changes of this VM end in a failed job."""
+        order = _Order(code=code, message=message or code, recommendations=recommendations)
+        self._order(vm, order, times)
+
+    def fail_operation(self, vm: ArmId, code: str, message: str = "") -> None:
+        """Let the next accepted change fail before any job exists."""
+        self._order(vm, _Order(code=code, message=message or code, without_job=True), 1)
+
+    def fail_reads(self, call: str, error: AzureFault, *, times: int = 1) -> None:
+        """Answer the next ``jobs``, ``operation`` or ``item`` calls with a failure."""
+        self._read_faults.setdefault(call, []).extend([error] * times)
+
+    def finish_backup(self, item: ArmId) -> ProtectedItem:
+        """Let a backup of the item have ended well now."""
+        self._settle()
+        now = self._clock.now()
+        done = replace(
+            self.stored[item.key],
+            state=ProtectionState.PROTECTED,
+            last_backup_status="Completed",
+            last_backup=now,
+            last_recovery_point=now,
+        )
+        self.stored[item.key] = done
+        return done
+
+    def items(self) -> tuple[ProtectedItem, ...]:
+        """Give what exists in Azure now, of all vaults."""
+        self._settle()
+        return tuple(self.stored.values())
+
+    # --- the port -------------------------------------------------------------------------------
+
+    async def send(self, change: Change) -> Accepted:
+        self.calls["send"] += 1
+        self._settle()
+        orders = self._orders.get(change.vm.key)
+        order = orders.pop(0) if orders else _Order()
+        if order.answer is not None and not order.lost:
+            raise order.answer
+        self._refuse_impossible(change)
+        self.sent.append(change)
+        now = self._clock.now()
+        run = _Run(
+            change=change,
+            number=len(self.sent),
+            started=now,
+            ends=now + timedelta(seconds=self.settle),
+            code=order.code,
+            message=order.message,
+            recommendations=order.recommendations,
+            without_job=order.without_job,
+        )
+        self._runs.append(run)
+        if order.answer is not None:
+            raise order.answer
+        return Accepted(operation=run.operation)
+
+    async def jobs(
+        self, vault: ArmId, *, since: datetime, operation: str = ""
+    ) -> AsyncIterator[Sequence[Job]]:
+        self._settle()
+        jobs = [
+            self._job(run)
+            for run in sorted(self._runs, key=lambda run: (run.started, run.number), reverse=True)
+            if run.change.vault == vault and run.started >= since and not run.without_job
+        ]
+        jobs = [job for job in jobs if operation in {"", job.operation}]
+        for start in range(0, max(len(jobs), 1), self.page_size):
+            self._count("jobs")
+            yield tuple(jobs[start : start + self.page_size])
+
+    async def operation(self, vault: ArmId, operation: str) -> Operation | None:
+        self._count("operation")
+        self._settle()
+        for run in self._runs:
+            if run.operation == operation and run.change.vault == vault:
+                if not run.applied:
+                    return Operation(status="InProgress")
+                if run.code:
+                    return Operation(status="Failed", code=run.code, message=run.message)
+                return Operation(status="Succeeded", job=run.job)
+        return None
+
+    async def item(self, item: ArmId) -> ProtectedItem | None:
+        self._count("item")
+        self._settle()
+        return self.stored.get(item.key)
+
+    async def back_up_now(self, item: ArmId, *, request_id: str, keep_until: datetime) -> None:
+        self.calls["back_up_now"] += 1
+        if item.key not in self.stored:
+            raise fault("BMSUserErrorDataSourceObjectNotFound", status=404)
+        self.backups.append((item, request_id, keep_until))
+
+    # --- inside ---------------------------------------------------------------------------------
+
+    def _order(self, vm: ArmId, order: _Order, times: int) -> None:
+        self._orders.setdefault(vm.key, []).extend([order] * times)
+
+    def _count(self, call: str) -> None:
+        self.calls[call] += 1
+        if ordered := self._read_faults.get(call):
+            raise ordered.pop(0)
+
+    def _refuse_impossible(self, change: Change) -> None:
+        """Refuse what Azure would; the code is assumed, the refusal is facts §1.10."""
+        item = self.stored.get(self._item_id(change).key)
+        deleted = item is not None and item.state is ProtectionState.SOFT_DELETED
+        if deleted is not (change.kind is ChangeKind.UNDELETE):
+            raise fault("BMSUserErrorInvalidInput", status=400, disposition=Disposition.PARK)
+
+    def _item_id(self, change: Change) -> ArmId:
+        return change.item or item_of(change.vault, change.vm)
+
+    def _settle(self) -> None:
+        for run in self._runs:
+            if not run.applied and run.ends <= self._clock.now():
+                run.applied = True
+                if not run.code and self._protected_elsewhere(run.change):
+                    run.code = "VirtualMachineAlreadyProtected"
+                    run.message = "Virtual machine is already registered with another vault."
+                if not run.code:
+                    self._apply(run.change)
+
+    def _protected_elsewhere(self, change: Change) -> bool:
+        """One VM has one vault; an item stopped elsewhere does not hinder (report §6.19)."""
+        idle = {ProtectionState.STOPPED, ProtectionState.SOFT_DELETED}
+        return any(
+            item.source == change.vm and item.vault != change.vault and item.state not in idle
+            for item in self.stored.values()
+        )
+
+    def _apply(self, change: Change) -> None:
+        item_id = self._item_id(change)
+        old = self.stored.get(item_id.key) or ProtectedItem(
+            id=item_id, source=change.vm, state=ProtectionState.PENDING, policy=None
+        )
+        if change.kind is ChangeKind.UNDELETE:
+            new = replace(
+                old,
+                state=ProtectionState.STOPPED,
+                policy=None,
+                policy_name="",
+                deferred_delete=None,
+            )
+        else:
+            pointless = old.last_recovery_point is None
+            new = replace(
+                old,
+                source=change.vm,
+                state=ProtectionState.PENDING if pointless else ProtectionState.PROTECTED,
+                policy=change.policy,
+                policy_name=change.policy.name,
+                excluded_luns=change.excluded_luns,
+            )
+        self.stored[item_id.key] = new
+
+    def _job(self, run: _Run) -> Job:
+        status = "InProgress"
+        if run.applied:
+            status = "Failed" if run.code else "Completed"
+        container = ";".join(self._item_id(run.change).name.split(";")[1:])
+        undelete = run.change.kind is ChangeKind.UNDELETE
+        return Job(
+            id=run.job,
+            operation="Undelete" if undelete else "ConfigureBackup",
+            status=status,
+            request_id=run.change.request_id,
+            vm_name=run.change.vm.name,
+            container=container,
+            started=run.started,
+            ended=run.ends if run.applied else None,
+            errors=((run.code, run.message, run.recommendations),)
+            if run.applied and run.code
+            else (),
+        )
+
+
+class FakeDirectory:
+    """Vaults and policies in scope; ``forgotten`` tells what was asked to be read anew."""
+
+    def __init__(self) -> None:
+        self._vaults: dict[str, Vault] = {}
+        self._policies: dict[str, dict[str, Policy]] = {}
+        self.forgotten: list[ArmId | None] = []
+        self.failing: AzureFault | None = None
+
+    def add(self, vault: Vault, *policies: Policy) -> None:
+        self._vaults[vault.id.key] = vault
+        kept = self._policies.setdefault(vault.id.key, {})
+        for policy in policies:
+            assert policy.vault == vault.id, "a policy lies in its vault"
+            kept[policy.id.key] = policy
+
+    async def vaults(self) -> tuple[Vault, ...]:
+        if self.failing is not None:
+            raise self.failing
+        return tuple(self._vaults.values())
+
+    async def policies(self, vault: ArmId) -> tuple[Policy, ...]:
+        if self.failing is not None:
+            raise self.failing
+        return tuple(self._policies.get(vault.key, {}).values())
+
+    def forget(self, vault: ArmId | None = None) -> None:
+        self.forgotten.append(vault)
+
+
+class FakeIndex:
+    """Items as of the last load; what was learned since wins over what a load tells."""
+
+    def __init__(self, backup: FakeBackup) -> None:
+        self._backup = backup
+        self._loaded: dict[str, ProtectedItem] | None = None
+        self.learned: dict[str, ProtectedItem] = {}
+        self.loads = 0
+
+    async def named(self, vm: ArmId) -> tuple[ProtectedItem, ...]:
+        return tuple(item for item in self._known().values() if item.id == item_of(item.vault, vm))
+
+    async def room(self, vault: ArmId) -> Room:
+        held = [
+            item
+            for item in self._known().values()
+            if item.vault == vault and item.state is not ProtectionState.SOFT_DELETED
+        ]
+        return Room(
+            items=len(held),
+            today=0,
+            per_policy=Counter(item.policy.key for item in held if item.policy is not None),
+        )
+
+    def learn(self, item: ProtectedItem) -> None:
+        self.learned[item.id.key] = item
+
+    def forget(self, vault: ArmId | None = None) -> None:
+        self._loaded = None
+        self.learned = {
+            key: item
+            for key, item in self.learned.items()
+            if vault is not None and item.vault != vault
+        }
+
+    def _known(self) -> dict[str, ProtectedItem]:
+        if self._loaded is None:
+            self._loaded = {item.id.key: item for item in self._backup.items()}
+            self.loads += 1
+        return self._loaded | self.learned
+
+
+class FakeEstate:
+    """Resource Graph. What is in ``hidden`` (ids, groups, subscriptions) is left out silently."""
+
+    def __init__(self, machines: FakeMachines, backup: FakeBackup) -> None:
+        self._machines = machines
+        self._backup = backup
+        self.page_size = 1000
+        self.hidden: set[str] = set()
+        self.groups: dict[tuple[str, str], tuple[Tags, str]] = {}
+        self.subscriptions: dict[str, Tags] = {}
+        self.disk_facts: dict[str, DiskFacts] = {}
+        self.lock_list: list[Lock] = []
+        self.failing: AzureFault | None = None
+        self.calls: Counter[str] = Counter()
+
+    async def vms(self, subscription: str, after: str) -> Page[SeenVm]:
+        self._count("vms")
+        rows = [
+            SeenVm(id=vm.id, uid=vm.uid, location=vm.location, tags=vm.tags, created=vm.created)
+            for vm in self._machines.vms.values()
+            if vm.id.subscription.lower() == subscription.lower() and self._visible(vm.id)
+        ]
+        return self._page(rows, after)
+
+    async def items(self, subscriptions: Sequence[str], after: str) -> Page[ProtectedItem]:
+        self._count("items")
+        wanted = {subscription.lower() for subscription in subscriptions}
+        rows = [
+            item
+            for item in self._backup.items()
+            if item.id.subscription.lower() in wanted and self._visible(item.id)
+        ]
+        return self._page(rows, after)
+
+    async def group_tags(
+        self, groups: Iterable[tuple[str, str]]
+    ) -> Mapping[tuple[str, str], tuple[Tags, str]]:
+        self._count("group_tags")
+        keys = {(subscription.lower(), group.lower()) for subscription, group in groups}
+        return {key: self.groups[key] for key in keys if key in self.groups}
+
+    async def subscription_tags(self, subscriptions: Iterable[str]) -> Mapping[str, Tags]:
+        self._count("subscription_tags")
+        keys = {subscription.lower() for subscription in subscriptions}
+        return {key: self.subscriptions[key] for key in keys if key in self.subscriptions}
+
+    async def disks(self, disks: Iterable[ArmId]) -> Mapping[str, DiskFacts]:
+        self._count("disks")
+        return {
+            disk.key: self.disk_facts[disk.key] for disk in disks if disk.key in self.disk_facts
+        }
+
+    async def locks(self, vm: ArmId) -> tuple[Lock, ...]:
+        self._count("locks")
+        return tuple(
+            lock for lock in self.lock_list if f"{vm.key}/".startswith(f"{lock.scope.lower()}/")
+        )
+
+    def _count(self, call: str) -> None:
+        self.calls[call] += 1
+        if self.failing is not None:
+            raise self.failing
+
+    def _visible(self, resource: ArmId) -> bool:
+        group = f"{resource.subscription}/{resource.group}".lower()
+        return not self.hidden & {resource.key, group, resource.subscription.lower()}
+
+    def _page[T: (SeenVm, ProtectedItem)](self, rows: list[T], after: str) -> Page[T]:
+        later = sorted((row for row in rows if row.id.key > after), key=lambda row: row.id.key)
+        page = tuple(later[: self.page_size])
+        return Page(rows=page, cursor=page[-1].id.key if len(later) > len(page) else "")
+
+
+@dataclass
+class FakePace:
+    """Budgets that never run out unless told; enables in flight per vault are counted."""
+
+    slot_wait: float = 0.0
+    read_wait: float = 0.0
+    vault_cap: int = 100
+    vault_wait: float = 30.0
+    in_flight: Counter[str] = field(default_factory=Counter)
+    asked: list[tuple[str, bool]] = field(default_factory=list)
+
+    async def slot(self, subscription: str, *, urgent: bool) -> float:
+        self.asked.append((subscription, urgent))
+        return self.slot_wait
+
+    def may_read(self, subscription: str, action: str) -> float:
+        return self.read_wait
+
+    async def vault_slot(self, vault: ArmId) -> float:
+        if self.in_flight[vault.key] >= self.vault_cap:
+            return self.vault_wait
+        self.in_flight[vault.key] += 1
+        return 0.0
+
+    def settled(self, vault: ArmId) -> None:
+        self.in_flight[vault.key] = max(0, self.in_flight[vault.key] - 1)
+
+
+@dataclass
+class FakeRulesSource:
+    """The rules a test hands in; ``failing`` if there never was a good copy."""
+
+    rules: Rules
+    failing: Exception | None = None
+
+    async def current(self) -> Rules:
+        if self.failing is not None:
+            raise self.failing
+        return self.rules
+
+
+class FakeAzure:
+    """All of it on one clock."""
+
+    def __init__(self, start: datetime = START) -> None:
+        self.clock = FakeClock(start)
+        self.machines = FakeMachines()
+        self.backup = FakeBackup(self.clock)
+        self.directory = FakeDirectory()
+        self.index = FakeIndex(self.backup)
+        self.estate = FakeEstate(self.machines, self.backup)
+        self.pace = FakePace()
