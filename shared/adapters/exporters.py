@@ -1,0 +1,91 @@
+"""The OpenTelemetry SDK behind `shared.telemetry`, imported by `bootstrap` only when an exporter is set."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from opentelemetry.metrics import Meter
+from opentelemetry.sdk._logs import LoggerProvider, LoggingHandler
+from opentelemetry.sdk._logs.export import (
+    BatchLogRecordProcessor,
+    ConsoleLogRecordExporter,
+    LogRecordExporter,
+)
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import (
+    ConsoleMetricExporter,
+    MetricExporter,
+    PeriodicExportingMetricReader,
+)
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExporter, SpanExporter
+from opentelemetry.trace import Tracer
+
+from shared.settings import Settings
+
+SCOPE = "vm-backup-auto-enrollment"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Made:
+    """Providers ready for use; ``shutdown`` flushes and stops them."""
+
+    tracer: Tracer
+    meter: Meter
+    handler: logging.Handler
+    shutdown: Callable[[], None]
+
+
+def providers(settings: Settings) -> Made:
+    """Build tracer, meter and log handler that export as the setting says."""
+    resource = Resource.create({"service.name": SCOPE})
+    spans, metrics, logs = _exporters(settings)
+    tracers = TracerProvider(resource=resource)
+    tracers.add_span_processor(BatchSpanProcessor(spans))
+    meters = MeterProvider(
+        resource=resource, metric_readers=[PeriodicExportingMetricReader(metrics)]
+    )
+    loggers = LoggerProvider(resource=resource)
+    loggers.add_log_record_processor(BatchLogRecordProcessor(logs))
+
+    def shutdown() -> None:
+        for provider in (tracers, meters, loggers):
+            provider.force_flush()
+
+    return Made(
+        tracer=tracers.get_tracer(SCOPE),
+        meter=meters.get_meter(SCOPE),
+        handler=LoggingHandler(level=logging.INFO, logger_provider=loggers),
+        shutdown=shutdown,
+    )
+
+
+def _exporters(settings: Settings) -> tuple[SpanExporter, MetricExporter, LogRecordExporter]:
+    if settings.exporter == "console":
+        return ConsoleSpanExporter(), ConsoleMetricExporter(), ConsoleLogRecordExporter()
+    if settings.exporter == "otlp":
+        from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter
+        from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
+        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+
+        base = settings.otlp_endpoint.rstrip("/")
+        return (
+            OTLPSpanExporter(endpoint=f"{base}/v1/traces"),
+            OTLPMetricExporter(endpoint=f"{base}/v1/metrics"),
+            OTLPLogExporter(endpoint=f"{base}/v1/logs"),
+        )
+    from azure.monitor.opentelemetry.exporter import (
+        AzureMonitorLogExporter,
+        AzureMonitorMetricExporter,
+        AzureMonitorTraceExporter,
+    )
+
+    target = settings.monitor_connection
+    return (
+        AzureMonitorTraceExporter(connection_string=target),
+        AzureMonitorMetricExporter(connection_string=target),
+        AzureMonitorLogExporter(connection_string=target),
+    )
