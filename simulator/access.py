@@ -93,7 +93,9 @@ def _collect(
         role = roles.get(str(properties.get("roleDefinitionId", "")).rsplit("/", 1)[-1].lower())
         if role is None:
             continue
-        marker = re.split("/providers/microsoft.authorization/", assignment_id, flags=re.I)[0]
+        marker = re.split(
+            "/providers/microsoft.authorization/", assignment_id, flags=re.IGNORECASE
+        )[0]
         scope = str(properties.get("scope") or marker).lower().rstrip("/") + "/"
         found.setdefault(str(properties.get("principalId", "")).lower(), []).append(
             Grant(scope=scope, role=role, assignment_id=assignment_id)

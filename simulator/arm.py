@@ -84,7 +84,6 @@ class Wire:
     reset: bool = False
     delay: float = 0.0
     truncate: int | None = None
-    trickle: float = 0.0
 
 
 @dataclass(slots=True, kw_only=True)
@@ -102,7 +101,7 @@ class Reply:
 type ErrorForm = Literal["arm", "arm-nulls", "legacy"]
 
 
-class Refusal(Exception):  # noqa: N818 - a refusal is an answer of Azure, not a failure of ours
+class Refusal(Exception):
     """A 4xx or 5xx answer in one of the three recorded body forms (report §6.31).
 
     ``arm``: ``{"error": {code, message}}``; ``arm-nulls``: a service's own form with target,

@@ -5,6 +5,7 @@ A part is a module. What it exposes is optional, except that it exposes somethin
 - ``ROUTES``: its ARM routes;
 - ``attach(world)``: creates its state and declares its knobs, called once and again at reset;
 - ``add_routes(app, world)``: its own endpoints below ``/_sim/`` or elsewhere (aiohttp);
+  ``app.on_startup`` and ``app.cleanup_ctx`` start and stop what runs beside it;
 - ``load(world, body)``: takes one ARM body of a seed, returns whether it was its own;
 - ``rows(world)``: rows for Resource Graph, see :mod:`simulator.graph`.
 """

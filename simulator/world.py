@@ -22,6 +22,8 @@ from simulator.schedule import Schedule
 if TYPE_CHECKING:
     from simulator.backup.state import BackupState
     from simulator.gateway import Gateway
+    from simulator.parts import Part
+    from simulator.tokens import Directory
 
 type Body = dict[str, Json]
 type ChangeKind = Literal["write", "delete", "action"]
@@ -114,6 +116,7 @@ class World:
     """
 
     backup: "BackupState"
+    directory: "Directory"
     gateway: "Gateway"
 
     def __init__(
@@ -124,18 +127,25 @@ class World:
         seed: int = 1,
     ) -> None:
         self.clock = clock or SimClock(START)
-        self.started = self.clock.now()
         self.tenant_id = tenant_id
         self.rng_seed = seed
-        self.rng = random.Random(seed)
+        self.arm_url = "https://localhost"
+        self.knobs = Knobs()
+        self.initial_knobs: dict[str, Json] = {}
+        self.parts: tuple[Part, ...] = ()
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget everything but the clock and the orders of knobs; parts attach again after it."""
+        self.started = self.clock.now()
+        self.rng = random.Random(self.rng_seed)
         self.subscriptions: dict[str, Subscription] = {}
         self.resources: dict[str, Kept] = {}
         self.orders: dict[str, Body] = {}
         self.changes: list[Callable[[Change], None]] = []
         self.schedule = Schedule()
-        self.knobs = Knobs()
         self.calls = CallLog()
-        self.arm_url = "https://localhost"
+        self.timeline: list[Body] = []
         self._by_type: dict[str, dict[str, Kept]] = {}
         self._revisions: Counter[str] = Counter()
 

@@ -1,0 +1,293 @@
+"""ARM's front door: what happens to a request before and after a resource provider sees it.
+
+Order: route, api-version, subscription, body, ordered faults, access, budget, locks, handler,
+common headers, log. The server calls it for every authenticated request; timelines call it too.
+"""
+
+import json
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from simulator.access import Access
+from simulator.arm import (
+    BY_GATEWAY,
+    Call,
+    Json,
+    Match,
+    Principal,
+    PrincipalKind,
+    Refusal,
+    Reply,
+    Route,
+    Router,
+)
+from simulator.budgets import Budgets
+from simulator.calls import LoggedCall
+from simulator.faults import Faults
+from simulator.locks import check_locks
+from simulator.world import SETTLED, World
+
+NOT_SIMULATED = "NotSimulated"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Incoming:
+    """A request as it came off the wire, its caller already known."""
+
+    method: str
+    path: str
+    principal: Principal
+    query: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+    raw: bytes = b""
+
+
+class Gateway:
+    """Answers requests for one world through its routes."""
+
+    def __init__(self, world: World, routes: Iterable[Route]) -> None:
+        self._world = world
+        self.routes = tuple(routes)
+        self._router = Router(self.routes)
+        self.access = Access(world)
+        self.budgets = Budgets(world)
+        self.faults = Faults(world)
+
+    def answer(self, incoming: Incoming) -> Reply:
+        """Answer one request; never raises for what a client did."""
+        world = self._world
+        began = time.perf_counter()
+        world.schedule.run(world.clock.now())
+        request_id = world.new_guid()
+        correlation_id = incoming.headers.get("x-ms-correlation-request-id") or request_id
+        match = self._router.match(incoming.method, incoming.path)
+        call: Call | None = None
+        code = fault = ""
+        headers: dict[str, str] = {}
+        try:
+            if match is None:
+                raise _not_simulated(incoming)
+            call = self._call(incoming, match, request_id, correlation_id)
+            reply, fault = self._guarded(match.route, call, headers)
+        except Refusal as refusal:
+            reply, code = refusal.reply(), refusal.code
+        reply.headers = {
+            **headers,
+            **reply.headers,
+            **self._common_headers(incoming, request_id, correlation_id),
+        }
+        if not code and reply.status >= 400:
+            code = _code_of(reply.body)
+        route = match.route if match else None
+        log = world.calls
+        log.add(
+            LoggedCall(
+                sequence=log.next_sequence(),
+                at=world.now(),
+                method=incoming.method,
+                path=incoming.path,
+                template=route.template if route else "",
+                operation=route.operation if route else "",
+                action=route.action if route else "",
+                status=reply.status,
+                code=code,
+                subscription=call.subscription if call else "",
+                caller=incoming.principal.object_id,
+                request_id=request_id,
+                client_request_id=incoming.headers.get("x-ms-client-request-id", ""),
+                duration=time.perf_counter() - began,
+                received=len(incoming.raw),
+                sent=len(written(reply)),
+                fault=fault,
+            )
+        )
+        return reply
+
+    def default_version(self, method: str, path: str) -> str:
+        match = self._router.match(method, path)
+        return match.route.api_versions.default() if match else ""
+
+    def _guarded(self, route: Route, call: Call, headers: dict[str, str]) -> tuple[Reply, str]:
+        world = self._world
+        self._check_version(route, call)
+        self._check_subscription(call)
+        self._check_group(call)
+        order = self.faults.take(call, route)
+        if order is not None and (faulty := order.instead(call)) is not None:
+            return faulty, order.name
+        if route.action:
+            self.access.authorize(call.principal, route.action, scope_of(call))
+        headers.update(self.budgets.charge(call, route))
+        check_locks(world, call, route)
+        reply = route.handler(world, call)
+        if order is not None:
+            reply.wire = order.wire()
+            return reply, order.name
+        return reply, ""
+
+    def _call(self, incoming: Incoming, match: Match, request_id: str, correlation_id: str) -> Call:
+        words = incoming.path.strip("/").split("/")
+        in_subscription = len(words) > 1 and words[0].lower() == "subscriptions"
+        query = {_key(name): value for name, value in incoming.query.items()}
+        return Call(
+            method=incoming.method,
+            path=incoming.path,
+            params=match.params,
+            query=query,
+            body=_parsed(incoming.raw),
+            raw=incoming.raw,
+            headers=incoming.headers,
+            principal=incoming.principal,
+            tenant=self._world.tenant_id,
+            subscription=words[1] if in_subscription else "",
+            api_version=query.get("api-version", ""),
+            now=self._world.now(),
+            request_id=request_id,
+            correlation_id=correlation_id,
+            action=match.route.action,
+        )
+
+    def _check_version(self, route: Route, call: Call) -> None:
+        version = call.api_version
+        if not version:
+            raise Refusal(
+                400,
+                "MissingApiVersionParameter",
+                "The api-version query parameter (?api-version=) is required for all requests.",
+                headers=BY_GATEWAY,
+            )
+        if not route.api_versions.accepts(version):
+            kind = _kind_of(route)
+            raise Refusal(
+                400,
+                "InvalidResourceType",
+                f"The resource type could not be found in the namespace '{kind.split('/')[0]}' "
+                f"for api version '{version}'. The supported api-versions of '{kind}' are "
+                f"'{route.api_versions.spelled()}'.",
+                headers=BY_GATEWAY,
+            )
+
+    def _check_subscription(self, call: Call) -> None:
+        known = self._world.subscriptions
+        if call.subscription and known and call.subscription.lower() not in known:
+            raise Refusal(
+                404,
+                "SubscriptionNotFound",
+                f"The subscription '{call.subscription}' could not be found.",
+                headers=BY_GATEWAY,
+            )
+
+    def _check_group(self, call: Call) -> None:
+        words = call.resource_id.split("/")
+        if len(words) < 6 or words[3].lower() != "resourcegroups":
+            return
+        group = "/".join(words[:5])
+        if self._world.get(group) is not None:
+            return
+        if call.principal.kind is PrincipalKind.SYSTEM:
+            ensure_group(self._world, group, call.body)
+            return
+        raise Refusal(
+            404,
+            "ResourceGroupNotFound",
+            f"Resource group '{words[4]}' could not be found.",
+            headers=BY_GATEWAY,
+        )
+
+    def _common_headers(
+        self, incoming: Incoming, request_id: str, correlation_id: str
+    ) -> dict[str, str]:
+        headers = {
+            "cache-control": "no-cache",
+            "pragma": "no-cache",
+            "expires": "-1",
+            "x-ms-request-id": request_id,
+            "x-ms-correlation-request-id": correlation_id,
+            "x-ms-routing-request-id": f"SIMULATED:{self._world.now():%Y%m%dT%H%M%SZ}:{request_id}",
+            "strict-transport-security": "max-age=31536000; includeSubDomains",
+            "x-content-type-options": "nosniff",
+        }
+        if client := incoming.headers.get("x-ms-client-request-id"):
+            headers["x-ms-client-request-id"] = client
+        return headers
+
+
+def ensure_group(world: World, group_id: str, member: Json | None = None) -> None:
+    """Create the group a seed or timeline takes for granted."""
+    if world.get(group_id) is None:
+        location = member.get("location", "") if isinstance(member, dict) else ""
+        world.put(
+            group_id,
+            {
+                "id": group_id,
+                "name": group_id.rsplit("/", 1)[-1],
+                "type": "Microsoft.Resources/resourceGroups",
+                "location": location or "westeurope",
+                "properties": {"provisioningState": "Succeeded"},
+            },
+            None,
+            at=world.started - SETTLED,
+        )
+
+
+def scope_of(call: Call) -> str:
+    """Return the id an action is checked at: a list is checked at the scope it lists."""
+    words = call.resource_id.strip("/").split("/")
+    low = [word.lower() for word in words]
+    if "providers" not in low:
+        return call.resource_id
+    at = len(low) - 1 - low[::-1].index("providers")
+    tail = words[at + 1 :]
+    if len(tail) == 2:
+        return "/" + "/".join(words[:at])
+    return "/" + "/".join(words if len(tail) % 2 else words[:-1])
+
+
+def written(reply: Reply) -> bytes:
+    """Return the bytes of an answer; kept in ``raw``, so that they are written once."""
+    if reply.raw is None:
+        reply.raw = b"" if reply.body is None else json.dumps(reply.body).encode()
+    return reply.raw
+
+
+def _not_simulated(incoming: Incoming) -> Refusal:
+    return Refusal(
+        501,
+        NOT_SIMULATED,
+        f"{incoming.method} {incoming.path} is not simulated; see simulator/COVERAGE.md",
+    )
+
+
+def _parsed(raw: bytes) -> Json | None:
+    if not raw.strip():
+        return None
+    try:
+        return json.loads(raw)  # type: ignore[no-any-return] # json is untyped: Json is object
+    except ValueError as broken:
+        raise Refusal(
+            400,
+            "InvalidRequestContent",
+            f"The request content was invalid and could not be deserialized: '{broken}'.",
+            headers=BY_GATEWAY,
+        ) from broken
+
+
+def _key(name: str) -> str:
+    """OData options and api-version are case-insensitive; keep other names as sent."""
+    return name.lower() if name.lower() == "api-version" else name
+
+
+def _kind_of(route: Route) -> str:
+    words = route.template.strip("/").split("/")
+    if "providers" not in words:
+        return "Microsoft.Resources/" + "/".join(words[0::2])
+    tail = words[len(words) - words[::-1].index("providers") :]
+    return "/".join([tail[0], *tail[1::2]])
+
+
+def _code_of(body: Json | None) -> str:
+    match body:
+        case {"error": {"code": str(code)}} | {"ErrorCode": str(code)}:
+            return code
+    return ""

@@ -1,0 +1,207 @@
+"""Serves one simulated Azure over https and http, and runs its clock.
+
+The same application listens twice: https with a throw-away CA for ARM and Entra, plain http for
+the control plane, the managed-identity endpoint and inboxes. ARM itself answers on https only.
+"""
+
+import asyncio
+import contextlib
+import tempfile
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from urllib.parse import parse_qsl, urlsplit
+
+from aiohttp import web
+
+from simulator import control, identity
+from simulator.arm import BY_GATEWAY, Json, Refusal, Reply, Wire
+from simulator.assembly import build
+from simulator.clock import SimClock
+from simulator.gateway import Incoming, written
+from simulator.parts import Part
+from simulator.tls import create_authority
+from simulator.world import START, World
+
+BODY_LIMIT = 16 * 1024 * 1024
+#: How long the clock task may oversleep something scheduled meanwhile, in real seconds.
+TICK = 0.2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Simulator:
+    """A running simulator: where it listens, and its inside for tests in the same process."""
+
+    arm_url: str
+    control_url: str
+    ca_file: Path
+    world: World
+    app: web.Application
+
+    @property
+    def clock(self) -> SimClock:
+        return self.world.clock
+
+    @property
+    def identity(self) -> dict[str, str]:
+        person = self.world.directory.managed_identity
+        return {
+            "endpoint": self.control_url + identity.MSI_PATH,
+            "header": identity.IDENTITY_HEADER,
+            "principalId": person.object_id,
+            "clientId": person.app_id,
+        }
+
+    def ready(self) -> dict[str, Json]:
+        """Describe where everything is, as the ready file and ``GET /_sim/ready`` give it."""
+        subscriptions = self.world.subscriptions.values()
+        return {
+            "arm": self.arm_url,
+            "control": self.control_url,
+            "ca": str(self.ca_file),
+            "tenant": self.world.tenant_id,
+            "subscriptions": [one.subscription_id for one in subscriptions],
+            "identity": self.identity,
+        }
+
+
+@contextlib.asynccontextmanager
+async def running(
+    *,
+    seed: Mapping[str, Json] | None = None,
+    profile: str = "doc",
+    speed: float = 1.0,
+    start: datetime = START,
+    port: int = 0,
+    parts: tuple[Part, ...] | None = None,
+    rng_seed: int = 1,
+) -> AsyncIterator[Simulator]:
+    """Serve a simulated Azure on 127.0.0.1 until the block ends; port 0 takes free ones."""
+    world = build(
+        seed=seed, profile=profile, speed=speed, start=start, parts=parts, rng_seed=rng_seed
+    )
+    app = application(world)
+    runner = web.AppRunner(app, access_log=None, handler_cancellation=True)
+    with tempfile.TemporaryDirectory(prefix="azure-simulator-") as folder:
+        authority = create_authority(Path(folder))
+        await runner.setup()
+        try:
+            secure = web.TCPSite(runner, "127.0.0.1", port, ssl_context=authority.context)
+            await secure.start()
+            plain = web.TCPSite(runner, "127.0.0.1", 0)
+            await plain.start()
+            ports = [int(address[1]) for address in runner.addresses]
+            world.arm_url = f"https://localhost:{ports[0]}"
+            simulator = Simulator(
+                arm_url=world.arm_url,
+                control_url=f"http://127.0.0.1:{ports[1]}",
+                ca_file=authority.ca_file,
+                world=world,
+                app=app,
+            )
+            app[control.SIMULATOR] = simulator.ready
+            async with _ticking(world):
+                yield simulator
+        finally:
+            await runner.cleanup()
+
+
+def application(world: World) -> web.Application:
+    """Build the application of a world: control plane, identity, every part's own, then ARM."""
+    app = web.Application(client_max_size=BODY_LIMIT)
+    control.add_routes(app, world)
+    identity.add_routes(app, world)
+    for part in world.parts:
+        part.add_routes(app, world)
+    app.router.add_route("*", "/{path:.*}", _Arm(world).handle)
+    return app
+
+
+class _Arm:
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        """Answer an ARM request: authenticate, ask the gateway, send what it says."""
+        url = urlsplit(request.raw_path)
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        try:
+            if not request.secure:
+                raise Refusal(
+                    403,
+                    "HttpsRequired",
+                    "This endpoint answers over https only.",
+                    headers=BY_GATEWAY,
+                )
+            principal = self._world.directory.authenticate(headers.get("authorization", ""))
+        except Refusal as refusal:
+            return _plain(refusal.reply())
+        reply = self._world.gateway.answer(
+            Incoming(
+                method=request.method,
+                path=url.path,
+                principal=principal,
+                query=dict(parse_qsl(url.query, keep_blank_values=True)),
+                headers=headers,
+                raw=await request.read(),
+            )
+        )
+        if reply.wire is None:
+            return _plain(reply)
+        return await self._over(reply.wire, reply, request)
+
+    async def _over(self, wire: Wire, reply: Reply, request: web.Request) -> web.StreamResponse:
+        """Send an answer over an ordered bad wire."""
+        if wire.delay:
+            await self._world.clock.sleep(wire.delay)
+        transport = request.transport
+        if wire.reset and transport is not None:
+            transport.abort()
+        if wire.truncate is None or wire.reset:
+            return _plain(reply)
+        body = written(reply)
+        response = web.StreamResponse(status=reply.status, headers=_headers(reply))
+        response.content_length = len(body)
+        response.force_close()
+        await response.prepare(request)
+        await response.write(body[: wire.truncate])
+        if transport is not None:
+            transport.close()
+        return response
+
+
+def _headers(reply: Reply) -> dict[str, str]:
+    headers = dict(reply.headers)
+    if written(reply):
+        headers["Content-Type"] = reply.content_type
+    return headers
+
+
+def _plain(reply: Reply) -> web.Response:
+    body = written(reply)
+    response = web.Response(status=reply.status, body=body or None, headers=_headers(reply))
+    if not body:
+        del response.headers["Content-Type"]
+    return response
+
+
+@contextlib.asynccontextmanager
+async def _ticking(world: World) -> AsyncIterator[None]:
+    """Run the world's schedule beside the requests, so that timelines play by themselves."""
+    task = asyncio.create_task(_tick(world), name="simulator clock")
+    try:
+        yield
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+async def _tick(world: World) -> None:
+    while True:
+        now = world.clock.now()
+        world.schedule.run(now)
+        due = world.schedule.next_due()
+        wait = world.clock.real_seconds((due - now).total_seconds()) if due else TICK
+        await world.clock.changed_within(min(TICK, max(wait, 0.001)))
