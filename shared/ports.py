@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from shared.domain.findings import Finding
 from shared.domain.ids import ArmId
 from shared.domain.messages import Message
 from shared.domain.model import (
@@ -34,6 +35,7 @@ from shared.domain.records import (
     SweepMark,
 )
 from shared.domain.rules import Rules
+from shared.settings import Settings
 
 
 class Clock(Protocol):
@@ -165,6 +167,9 @@ class Page[T]:
 class Estate(Protocol):
     """Resource Graph: many rows for one call, some minutes stale, silently filtered by rights."""
 
+    async def subscriptions(self) -> tuple[str, ...]:
+        """Subscriptions in scope: those of the settings, else every one the identity can read."""
+
     async def vms(self, subscription: str, after: str) -> Page[SeenVm]:
         """Walk VMs sorted by lower-case id, those after the cursor."""
 
@@ -289,3 +294,57 @@ class RulesSource(Protocol):
     """The rules in force: last good copy, version, and what is wrong with a newer one."""
 
     async def current(self) -> Rules: ...
+
+
+# --- people --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """The VM a notice is about, with everything routing and texts need."""
+
+    vm: ArmId
+    region: str
+    tags: Tags
+    group_tags: Tags
+    subscription_tags: Tags
+    rule: str
+    routes: tuple[str, ...]  # as the matching rule names them
+    since: datetime  # when the VM came into its present trouble
+    next_step: str  # what happens next by itself, in words
+    trace: str
+
+
+class Notices(Protocol):
+    """Someone hears, once (DESIGN §3.16). Answered by `shared.notify`."""
+
+    async def report(self, subject: Subject, findings: tuple[Finding, ...], now: datetime) -> None:
+        """Open or update the VM's notice with all its findings that a person must act on."""
+
+    async def clear(self, vm: ArmId, how: str, now: datetime, trace: str) -> None:
+        """Resolve the VM's notice, if one is open; ``how`` says in words what cleared it."""
+
+    async def tell_operators(self, code: str, text: str, evidence: str, now: datetime) -> None:
+        """Tell the operators of the service's own trouble, once per code until `operators_clear`."""
+
+    async def operators_clear(self, code: str, now: datetime) -> None: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ports:
+    """Everything a use case may reach. Built by `bootstrap`; tests build it of fakes."""
+
+    settings: Settings
+    clock: Clock
+    machines: Machines
+    backup: Backup
+    directory: Directory
+    index: ItemIndex
+    estate: Estate
+    pace: Pace
+    ledger: Ledger
+    people: People
+    parked: ParkedMessages
+    queues: Queues
+    rules: RulesSource
+    notices: Notices

@@ -110,6 +110,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     attempts: int = 0
     trace: str = ""
     sweep: str = ""  # the latest sweep that saw it
+    notified: bool = False  # a notice is open
     v: int = 1
 
 

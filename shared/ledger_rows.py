@@ -1,0 +1,65 @@
+"""How a ledger row changes: every new state with its reason, its wait and one line of history."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from msgspec.structs import replace
+
+from shared.domain.decisions import On, Verdict, moved
+from shared.domain.model import Snapshot
+from shared.domain.records import Row, Transition
+
+HISTORY = 20  # lines kept per VM
+_TAGS = 15  # tags kept per VM, for the coverage page's filters
+_TEXT = 256
+
+
+def move(row: Row, on: On, now: datetime, why: str, **changes: Any) -> Row:
+    """Give the row after ``on``. A row that ``on`` does not move keeps its state and history."""
+    state = moved(row.state, on)
+    if state is None:
+        return row
+    same = state is row.state and why == row.why
+    line = Transition(at=now, state=state, why=why, trace=changes.get("trace", row.trace))
+    return replace(
+        row,
+        state=state,
+        why=why,
+        since=row.since if state is row.state else now,
+        until=changes.pop("until", None),
+        history=row.history if same else (*row.history, line)[-HISTORY:],
+        **changes,
+    )
+
+
+def observed(row: Row, snapshot: Snapshot, verdict: Verdict) -> Row:
+    """Take over what was just seen and decided; the state is moved by the caller."""
+    vm = snapshot.vm
+    row = replace(
+        row,
+        seen_at=snapshot.at,
+        findings=verdict.findings,
+        rule=verdict.rule,
+        rules_version=verdict.rules_version,
+        would="",
+        excluded_by="",
+        reason="",
+    )
+    if vm is None:
+        return row
+    return replace(
+        row,
+        vm=str(vm.id),
+        uid=vm.uid,
+        region=vm.location,
+        os=vm.os or "",
+        size=vm.size,
+        tags=_few(vm.tags),
+    )
+
+
+def _few(tags: Mapping[str, str]) -> dict[str, str]:
+    return {name[:_TEXT]: value[:_TEXT] for name, value in sorted(tags.items())[:_TAGS]}

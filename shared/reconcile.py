@@ -1,0 +1,276 @@
+"""Reconcile: one idempotent pass over one VM, the same for every cause (DESIGN §3.1, §3.2).
+
+    fold -> slot -> claim -> resolve what an earlier run left -> gather -> decide -> act -> release
+
+`docs/protocol.md` tells what a crash at each arrow leaves behind and who picks it up.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from dataclasses import replace as altered
+from datetime import datetime, timedelta
+
+from msgspec.structs import replace
+
+from shared import telemetry
+from shared.act import change, in_flight, unresolved
+from shared.claims import Held, Passed, claim, folded
+from shared.domain.decide import decide
+from shared.domain.decisions import Change, On, Verdict
+from shared.domain.findings import blocking
+from shared.domain.guard import describe, held_back
+from shared.domain.ids import ArmId
+from shared.domain.messages import Cause, WorkItem
+from shared.domain.model import Snapshot
+from shared.domain.records import PastFailure, Row
+from shared.errors import AzureFault, Conflict, Disposition
+from shared.gather import gather, past_of
+from shared.ledger_rows import move, observed
+from shared.outcome import recorded
+from shared.ports import Ports, Subject
+from shared.settle import resolve
+
+MESSAGE_WAIT = timedelta(minutes=15)  # longer waits are rows (DESIGN §3.4)
+AFTER_FAULT = timedelta(minutes=2)
+AFTER_REFUSAL = timedelta(hours=1)
+_VAULTS_TRIED = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Done:
+    """The row to release, the outcome's name, and the wait that must have an owner."""
+
+    row: Row
+    outcome: str
+    until: datetime | None = None
+
+
+async def reconcile(ports: Ports, work: WorkItem, by: str, *, backlog: bool = False) -> str:
+    """Look at one VM and do what is right; give a word for what happened.
+
+    ``by`` names the queue message, so that its redelivery takes over its own claim.
+
+    Raises:
+        AzureFault: with disposition RAISE only; the message will be delivered again.
+
+    """
+    vm = work.vm_id
+    seen = await ports.ledger.read(vm)
+    if seen is not None and (why := folded(seen[0], work, by, ports.clock.now())):
+        telemetry.count("enrollment.folded", why=why)
+        return why
+    if seconds := await ports.pace.slot(vm.subscription, urgent=not backlog):
+        await ports.queues.send(work, delay=seconds, backlog=backlog)
+        return "paced"
+    held = await claim(ports.ledger, work, by, ports.clock.now(), seen)
+    if isinstance(held, Passed):
+        telemetry.count("enrollment.folded", why=held.why)
+        return held.why
+    with telemetry.span("reconcile", work.trace, vm=work.vm, cause=work.cause) as trace:
+        try:
+            done = await _under_claim(ports, held, work, trace)
+            before = held.row.until
+            if done.until is not None and done.until != before:
+                await _owned(ports, work, done.until, trace, backlog=backlog)
+            again = await held.release(replace(done.row, trace=trace))
+        except Conflict:
+            telemetry.wide("claim.lost", vm=work.vm, by=by, trace=trace)
+            return "claim-lost"
+    if again:
+        await ports.queues.send(
+            WorkItem(vm=work.vm, seen_at=ports.clock.now(), cause=Cause.AGAIN, trace=trace),
+            backlog=backlog,
+        )
+    _tell(work, held.row, done.outcome)
+    return done.outcome
+
+
+async def _under_claim(ports: Ports, held: Held, work: WorkItem, trace: str) -> _Done:
+    try:
+        if unresolved(held.row):
+            await resolve(ports, held)
+        if in_flight(held.row):  # the watch settles it, and looks again because of `again`
+            return _Done(row=replace(held.row, again=ports.clock.now()), outcome="in-flight")
+        return await _decided(ports, held, work, trace)
+    except AzureFault as fault:
+        now = ports.clock.now()
+        if unresolved(held.row):
+            row = move(held.row, On.SENT, now, "answer-unknown", trace=trace)
+            return _waiting(row, now + _pause(fault), "answer-unknown")
+        if fault.disposition is Disposition.RAISE:
+            raise
+        return await _could_not(ports, held.row, fault, trace)
+
+
+async def _decided(ports: Ports, held: Held, work: WorkItem, trace: str) -> _Done:
+    """Gather, decide and act; a vault that turns out full is taken out and decided again."""
+    rules = await ports.rules.current()
+    people = await ports.people.of(work.vm_id)
+    snapshot = await gather(ports, work.vm_id, held.row, ports.clock.now())
+    for _ in range(_VAULTS_TRIED):
+        now = ports.clock.now()
+        verdict = decide(snapshot, rules, people, now)
+        row = observed(held.row, snapshot, verdict)
+        if not isinstance(verdict.decision, Change):
+            break
+        vm = snapshot.vm
+        if reason := held_back(
+            observing=ports.settings.observing,
+            since=ports.settings.enroll_since,
+            cause=work.cause,
+            created=vm.created if vm is not None else None,
+        ):
+            row = move(row, On.OBSERVED, now, reason)
+            done = _Done(row=replace(row, would=describe(verdict.decision)), outcome="observed")
+            return await _told(ports, done, snapshot, verdict, trace)
+        try:
+            postponed = await change(ports, held, row, verdict.decision, work, trace)
+        except AzureFault as fault:
+            if unresolved(held.row):
+                raise
+            if (paused := _paused(ports, held.row, fault)) is not None:
+                return paused
+            snapshot = await _with_failure(held, snapshot, fault, now)
+            continue
+        if postponed is None:
+            row = move(held.row, On.SENT, now, describe(verdict.decision), trace=trace)
+            return _Done(row=row, outcome=verdict.kind)
+        if postponed.full is None:
+            later = now + timedelta(seconds=postponed.seconds)
+            return _waiting(move(row, On.WAIT, now, postponed.why), later, postponed.why)
+        snapshot = _full(snapshot, postponed.full)
+    else:
+        return _waiting(move(row, On.WAIT, now, "vaults-full"), now + AFTER_FAULT, "vaults-full")
+    row, until = await recorded(ports, row, snapshot, verdict, now)
+    done = _Done(row=row, outcome=verdict.kind, until=until)
+    return await _told(ports, done, snapshot, verdict, trace)
+
+
+async def _told(
+    ports: Ports, done: _Done, snapshot: Snapshot, verdict: Verdict, trace: str
+) -> _Done:
+    """Open, update or resolve the VM's notice; written before anything is sent."""
+    row = done.row
+    blockers = blocking(row.findings)
+    if blockers:
+        vm = snapshot.vm
+        subject = Subject(
+            vm=snapshot.id,
+            region=row.region,
+            tags=vm.tags if vm is not None else row.tags,
+            group_tags=snapshot.group_tags or {},
+            subscription_tags=snapshot.subscription_tags or {},
+            rule=verdict.rule,
+            routes=verdict.routes,
+            since=row.since,
+            next_step=_next_step(done.until),
+            trace=trace,
+        )
+        await ports.notices.report(subject, blockers, snapshot.at)
+        return _Done(row=replace(row, notified=True), outcome=done.outcome, until=done.until)
+    if row.notified and done.outcome not in {"Wait", "observed"}:
+        await ports.notices.clear(snapshot.id, row.why, snapshot.at, trace)
+        return _Done(row=replace(row, notified=False), outcome=done.outcome, until=done.until)
+    return done
+
+
+def _next_step(until: datetime | None) -> str:
+    if until is not None:
+        return f"We look again by ourselves at {until:%Y-%m-%d %H:%M} UTC."
+    return "We look again with every sweep and whenever the VM changes; nothing is lost meanwhile."
+
+
+async def _with_failure(
+    held: Held, snapshot: Snapshot, fault: AzureFault, now: datetime
+) -> Snapshot:
+    """Record that Azure refused the PUT, so that `decide` says what that means."""
+    count = held.row.failure.count + 1 if held.row.failure is not None else 1
+    failure = PastFailure(
+        code=fault.code or f"Http{fault.status}", message=fault.message, at=now, count=count
+    )
+    await held.save(replace(held.row, failure=failure))
+    return altered(snapshot, past=past_of(held.row))
+
+
+def _full(snapshot: Snapshot, vault: ArmId) -> Snapshot:
+    """Give the snapshot with every place of today in that vault taken."""
+    room = {
+        key: altered(room, today=max(room.today, 1_000_000)) if key == vault.key else room
+        for key, room in snapshot.room.items()
+    }
+    return altered(snapshot, room=room)
+
+
+def _paused(ports: Ports, row: Row, fault: AzureFault) -> _Done | None:
+    """A throttle or an outage is waited out; a refusal is decided on."""
+    if fault.disposition is not Disposition.DEFER:
+        return None
+    now = ports.clock.now()
+    why = f"azure {fault.code or fault.status}"
+    return _waiting(move(row, On.WAIT, now, why), now + _pause(fault), why)
+
+
+async def _could_not(ports: Ports, row: Row, fault: AzureFault, trace: str) -> _Done:
+    """Record that we could not find out. Nothing is concluded from it (DESIGN §3.13)."""
+    now = ports.clock.now()
+    why = f"{fault.operation} {fault.code or fault.status}"
+    telemetry.wide(
+        "azure.fault",
+        vm=row.vm,
+        operation=fault.operation,
+        status=fault.status,
+        code=fault.code,
+        disposition=fault.disposition,
+        request=fault.request_id,
+        trace=trace,
+    )
+    if fault.disposition is Disposition.PARK:
+        await ports.notices.tell_operators(
+            fault.code or f"HTTP_{fault.status}",
+            f"{fault.operation} was refused: {fault.message}",
+            row.vm,
+            now,
+        )
+        stuck = move(row, On.NOT_FOUND_OUT, now, why, trace=trace)
+        return _waiting(stuck, now + AFTER_REFUSAL, why)
+    return _waiting(move(row, On.WAIT, now, why, trace=trace), now + _pause(fault), why)
+
+
+def _pause(fault: AzureFault) -> timedelta:
+    told = timedelta(seconds=fault.retry_after) if fault.retry_after is not None else AFTER_FAULT
+    return max(told, timedelta(seconds=5))
+
+
+def _waiting(row: Row, until: datetime, why: str) -> _Done:
+    return _Done(row=replace(row, until=until), outcome=f"wait {why}", until=until)
+
+
+async def _owned(
+    ports: Ports, work: WorkItem, until: datetime, trace: str, *, backlog: bool
+) -> None:
+    """Give a wait its one owner: a delayed message, or a row of the due index."""
+    wait = until - ports.clock.now()
+    if wait > MESSAGE_WAIT:
+        await ports.ledger.put_due(work.vm_id, until)
+        return
+    await ports.queues.send(
+        WorkItem(vm=work.vm, seen_at=until, cause=Cause.RETRY, trace=trace),
+        delay=max(wait.total_seconds(), 0.0),
+        backlog=backlog,
+    )
+
+
+def _tell(work: WorkItem, row: Row, outcome: str) -> None:
+    telemetry.count("enrollment.decisions", outcome=outcome.partition(" ")[0], cause=work.cause)
+    telemetry.wide(
+        "vm.reconciled",
+        vm=work.vm,
+        cause=work.cause,
+        outcome=outcome,
+        state=row.state,
+        why=row.why,
+        rule=row.rule,
+        findings=[finding.code for finding in row.findings],
+        trace=row.trace,
+    )

@@ -1,0 +1,220 @@
+"""Settle: what became of a change that was sent. Used by `watch` in bulk and by a run that finds
+an intent whose answer nobody recorded (docs/protocol.md, step f).
+
+Truth comes from the job list: our request id is the job's activityId (facts §1.0).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from msgspec.structs import replace
+
+from shared import telemetry
+from shared.act import SETTLES_WITHOUT_JOB, look_at, taken_back
+from shared.claims import Held
+from shared.domain.decisions import On
+from shared.domain.ids import ArmId, item_of
+from shared.domain.messages import Cause, WorkItem
+from shared.domain.model import Policy, ProtectedItem, ProtectionState
+from shared.domain.records import ChangeKind, InFlight, Intent, PastFailure, Row
+from shared.domain.schedule import first_backup_deadline
+from shared.domain.states import State
+from shared.errors import AzureFault, Conflict
+from shared.ledger_rows import move
+from shared.ports import Job, Ports
+
+_ENDED_WELL = frozenset({"Completed", "CompletedWithWarnings"})
+_RUNNING = frozenset({"InProgress", "Cancelling"})
+_CLOCKS = timedelta(minutes=5)  # a job's start may lie before our own time of the PUT
+_TRIES = 8
+
+OPERATION_OF = {
+    ChangeKind.ENROLL: "ConfigureBackup",
+    ChangeKind.CHANGE_POLICY: "ConfigureBackup",
+    ChangeKind.RESUME: "ConfigureBackup",
+    ChangeKind.UNDELETE: "Undelete",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ending:
+    """How a change ended. ``code`` "" means well."""
+
+    job: str
+    at: datetime
+    code: str = ""
+    message: str = ""
+    recommendations: tuple[str, ...] = ()
+
+
+def ending_of(job: Job, now: datetime) -> Ending | None:
+    """Read a job; None while it runs."""
+    if job.status in _RUNNING:
+        return None
+    at = job.ended or now
+    if job.status in _ENDED_WELL:
+        return Ending(job=job.id, at=at)
+    code, message, recommendations = job.errors[0] if job.errors else (f"Job{job.status}", "", ())
+    return Ending(job=job.id, at=at, code=code, message=message, recommendations=recommendations)
+
+
+async def settle(ports: Ports, entry: InFlight, ending: Ending) -> bool:
+    """Write how a change ended; False while a run holds the VM (the next look tries again)."""
+    vm, vault = ArmId.parse(entry.vm), ArmId.parse(entry.vault)
+    now = ports.clock.now()
+    for _ in range(_TRIES):
+        found = await ports.ledger.read(vm)
+        row, etag = found if found is not None else (None, "")
+        intent = row.intent if row is not None else None
+        if row is None or intent is None or intent.request_id != entry.request_id:
+            await ports.ledger.drop_in_flight(vault, vm, entry.request_id)
+            return True
+        if row.claim is not None and row.claim.expires > now:
+            return False
+        settled = await _settled_row(ports, row, intent, ending, now)
+        try:
+            await ports.ledger.replace(settled, etag)
+        except Conflict:
+            continue
+        await _afterwards(ports, entry, row, settled, intent, ending, now)
+        return True
+    return False
+
+
+async def resolve(ports: Ports, held: Held) -> None:
+    """Find out what became of an intent whose answer nobody recorded.
+
+    Afterwards the row has either no intent, or one that Azure is known to have accepted, or still
+    the unknown one, if the job may yet appear.
+    """
+    intent = held.row.intent
+    assert intent is not None, "only an intent can be resolved"
+    vault = ArmId.parse(intent.vault)
+    async for page in ports.backup.jobs(
+        vault, since=intent.at - _CLOCKS, operation=OPERATION_OF[intent.kind]
+    ):
+        for job in page:
+            if job.request_id.lower() == intent.request_id.lower():
+                accepted = replace(intent, accepted_at=job.started)
+                await ports.ledger.put_in_flight(_entry(held.row, intent))
+                await look_at(ports, vault, ports.clock.now())
+                await held.save(replace(held.row, intent=accepted))
+                telemetry.wide("intent.found", vm=held.row.vm, request=intent.request_id)
+                return
+    if ports.clock.now() - intent.at >= SETTLES_WITHOUT_JOB:
+        await taken_back(ports, held)
+        telemetry.wide("intent.void", vm=held.row.vm, request=intent.request_id)
+
+
+async def _settled_row(
+    ports: Ports, row: Row, intent: Intent, ending: Ending, now: datetime
+) -> Row:
+    done = replace(row, intent=None, job=ending.job or row.job)
+    if ending.code:
+        count = row.failure.count + 1 if row.failure is not None else 1
+        failure = PastFailure(
+            code=ending.code,
+            message=ending.message,
+            at=now,
+            count=count,
+            recommendations=ending.recommendations,
+        )
+        on = On.FAILED if row.state is State.ENROLLING else On.WAIT
+        return move(done, on, now, f"failed {ending.code}", failure=failure)
+    done = replace(done, failure=None, vault=intent.vault, policy=intent.policy or row.policy)
+    if intent.kind is ChangeKind.UNDELETE:
+        return move(done, On.FOUND_STOPPED, now, "undeleted")
+    if row.protected_at is not None:
+        return move(done, On.FOUND_PROTECTED, now, f"{intent.kind} succeeded")
+    policy = await _policy(ports, intent)
+    deadline = first_backup_deadline(policy, now)
+    await ports.ledger.put_due(ArmId.parse(row.vm), deadline)
+    return move(
+        done,
+        On.FOUND_PENDING,
+        now,
+        "operation succeeded",
+        enrolled_at=row.enrolled_at or ending.at,
+        deadline=deadline,
+        until=deadline,
+    )
+
+
+async def _afterwards(
+    ports: Ports,
+    entry: InFlight,
+    before: Row,
+    settled: Row,
+    intent: Intent,
+    ending: Ending,
+    now: datetime,
+) -> None:
+    """Everything that may be lost without harm: a sweep or the next look does it again."""
+    vm, vault = ArmId.parse(entry.vm), ArmId.parse(entry.vault)
+    ports.pace.settled(vault)
+    if ending.code and intent.kind is ChangeKind.ENROLL:
+        await ports.ledger.give_place(vault, intent.day, vm)
+    elif not ending.code:
+        ports.index.learn(_item(vm, vault, intent, before))
+    look_again = (
+        bool(ending.code)
+        or intent.kind is not ChangeKind.ENROLL
+        or (before.again is not None and before.again >= intent.at)
+    )
+    if look_again:
+        await ports.queues.send(
+            WorkItem(vm=settled.vm, seen_at=now, cause=Cause.AGAIN, trace=intent.trace),
+            backlog=True,
+        )
+    elif settled.notified:
+        await ports.notices.clear(vm, "enrolled", now, intent.trace)
+    await ports.ledger.drop_in_flight(vault, vm, entry.request_id)
+    telemetry.count("enrollment.settled", kind=intent.kind, code=ending.code or "ok")
+    if not ending.code and intent.kind is ChangeKind.ENROLL and before.first_seen is not None:
+        took = (ending.at - before.first_seen).total_seconds()
+        telemetry.measure("enrollment.time_to_enroll", max(took, 0.0))
+    telemetry.wide(
+        "change.settled",
+        vm=entry.vm,
+        kind=intent.kind,
+        vault=entry.vault,
+        code=ending.code,
+        job=ending.job,
+        state=settled.state,
+        trace=intent.trace,
+    )
+
+
+async def _policy(ports: Ports, intent: Intent) -> Policy | None:
+    try:
+        policies = await ports.directory.policies(ArmId.parse(intent.vault))
+    except AzureFault:
+        return None
+    wanted = ArmId.parse(intent.policy)
+    return next((policy for policy in policies if policy.id == wanted), None)
+
+
+def _item(vm: ArmId, vault: ArmId, intent: Intent, before: Row) -> ProtectedItem:
+    """Give the item as Azure will list it once its index catches up."""
+    stopped = intent.kind is ChangeKind.UNDELETE
+    known = ProtectionState.PROTECTED if before.protected_at else ProtectionState.PENDING
+    return ProtectedItem(
+        id=item_of(vault, vm),
+        source=vm,
+        state=ProtectionState.STOPPED if stopped else known,
+        policy=ArmId.parse(intent.policy) if intent.policy else None,
+        last_recovery_point=before.last_recovery_point,
+    )
+
+
+def _entry(row: Row, intent: Intent) -> InFlight:
+    return InFlight(
+        vm=row.vm,
+        vault=intent.vault,
+        request_id=intent.request_id,
+        sent_at=intent.at,
+        kind=intent.kind,
+        trace=intent.trace,
+    )

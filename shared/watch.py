@@ -1,0 +1,151 @@
+"""Watch: settle many enrollments for a handful of calls (DESIGN §3.6).
+
+Per vault with changes in flight, the newest jobs are listed down to the oldest change: that costs
+what is in flight, not what the vault holds. Called by the timer `watch_enrollments`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+from msgspec.structs import replace
+
+from shared import telemetry
+from shared.act import FIRST_LOOK, SETTLES_WITHOUT_JOB, SLACK
+from shared.domain.ids import ArmId, item_of
+from shared.domain.records import InFlight, Look
+from shared.errors import AzureFault
+from shared.ports import Job, Ports
+from shared.settle import OPERATION_OF, Ending, ending_of, settle
+
+_CLOCKS = timedelta(minutes=5)  # a job's start may lie before our own time of the PUT
+_VANISHED = timedelta(minutes=15)  # an operation unknown to Azure for that long has ended
+_STEADY = timedelta(seconds=60)
+_SLOWEST = timedelta(minutes=5)
+_AT_ONCE = 8
+JOBS = "Microsoft.RecoveryServices/vaults/backupJobs/read"
+
+
+async def watch(ports: Ports) -> int:
+    """Look at every vault that is due; give the number of settled changes.
+
+    A vault that cannot be read is left for its next look and does not disturb the others.
+    """
+    now = ports.clock.now()
+    due = [look for look in await ports.ledger.looks() if look.next_at <= now]
+    limit = asyncio.Semaphore(_AT_ONCE)
+
+    async def one(look: Look) -> int:
+        async with limit:
+            try:
+                return await _vault(ports, look)
+            except AzureFault as fault:
+                telemetry.wide(
+                    "watch.fault", vault=look.vault, code=fault.code, status=fault.status
+                )
+                await _again(ports, look, _pause(fault))
+                return 0
+
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(one(look)) for look in due]
+    return sum(task.result() for task in tasks)
+
+
+async def _vault(ports: Ports, look: Look) -> int:
+    """Settle what can be settled in one vault. A walk that does not finish changes nothing."""
+    vault = ArmId.parse(look.vault)
+    entries = await ports.ledger.in_flight(vault)
+    if not entries:
+        await ports.ledger.drop_look(vault)
+        return 0
+    now = ports.clock.now()
+    if wait := ports.pace.may_read(vault.subscription, JOBS):
+        await _again(ports, look, timedelta(seconds=wait))
+        return 0
+    jobs = await _jobs(ports, vault, entries)
+    settled = 0
+    left: list[InFlight] = []
+    for entry in entries:
+        job = jobs.get(entry.request_id.lower())
+        ending = ending_of(job, now) if job is not None else await _alone(ports, entry, now)
+        if ending is not None and await settle(ports, entry, ending):
+            settled += 1
+        else:
+            left.append(entry)
+    if left:
+        oldest = min(entry.sent_at for entry in left)
+        await ports.ledger.put_look(replace(look, next_at=next_look(oldest, now), oldest=oldest))
+    elif not await ports.ledger.in_flight(vault):
+        await ports.ledger.drop_look(vault)
+    return settled
+
+
+async def _jobs(ports: Ports, vault: ArmId, entries: Iterable[InFlight]) -> dict[str, Job]:
+    """Give the jobs of these changes by request id, from one walk per kind of operation."""
+    wanted: dict[str, datetime] = {}
+    for entry in entries:
+        operation = OPERATION_OF[entry.kind]
+        wanted[operation] = min(wanted.get(operation, entry.sent_at), entry.sent_at)
+    found: dict[str, Job] = {}
+    for operation, oldest in wanted.items():
+        async for page in ports.backup.jobs(vault, since=oldest - _CLOCKS, operation=operation):
+            found |= {job.request_id.lower(): job for job in page if job.request_id}
+    return found
+
+
+async def _alone(ports: Ports, entry: InFlight, now: datetime) -> Ending | None:
+    """Ask for one operation by itself, if it has no job for too long."""
+    age = now - entry.sent_at
+    if age < SETTLES_WITHOUT_JOB:
+        return None
+    vm, vault = ArmId.parse(entry.vm), ArmId.parse(entry.vault)
+    found = await ports.ledger.read(vm)
+    intent = found[0].intent if found is not None else None
+    if intent is None or intent.request_id != entry.request_id:
+        return Ending(job="", at=now)  # settled by somebody else: settle() only tidies up
+    if not intent.operation:
+        return None  # never accepted as far as we know: the VM's own next run resolves it
+    operation = await ports.backup.operation(vault, intent.operation)
+    if operation is not None:
+        if operation.status == "Succeeded":
+            return Ending(job=operation.job, at=now)
+        if operation.status in {"Failed", "Canceled"}:
+            return Ending(
+                job=operation.job,
+                at=now,
+                code=operation.code or f"Operation{operation.status}",
+                message=operation.message,
+            )
+        return None
+    if age < _VANISHED:
+        return None
+    item = await ports.backup.item(item_of(vault, vm))
+    if item is not None and item.policy is not None:
+        return Ending(job="", at=now)
+    return Ending(
+        job="", at=now, code="OperationVanished", message="Azure no longer knows the operation."
+    )
+
+
+def next_look(oldest: datetime, now: datetime) -> datetime:
+    """Give the time of the next look: 40 s and 100 s after the oldest change, then slower.
+
+    Most enables end after 31 s or 91 s (report §1.1).
+    """
+    for first in (oldest + FIRST_LOOK, oldest + SLACK):
+        if now < first:
+            return first
+    if now - oldest < 10 * _STEADY:
+        return now + _STEADY
+    return now + min(_SLOWEST, (now - oldest) / 5)
+
+
+async def _again(ports: Ports, look: Look, wait: timedelta) -> None:
+    await ports.ledger.put_look(replace(look, next_at=ports.clock.now() + wait))
+
+
+def _pause(fault: AzureFault) -> timedelta:
+    told = timedelta(seconds=fault.retry_after) if fault.retry_after is not None else _STEADY
+    return max(told, _STEADY)
