@@ -1,0 +1,127 @@
+"""The storage emulator of the laptop: the project's pinned Azurite, in memory, on free ports."""
+
+import asyncio
+import contextlib
+import os
+import re
+import shutil
+import signal
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from simulator.host.connections import EMULATOR_ACCOUNT, EMULATOR_KEY
+
+ROOT = Path(__file__).resolve().parents[1]
+PROGRAM = ROOT / "node_modules" / ".bin" / "azurite"
+START_PATIENCE = 60.0
+STOP_PATIENCE = 5.0
+LISTENING = re.compile(
+    rb"Azurite (Blob|Queue|Table) service is successfully listening at https?://127\.0\.0\.1:(\d+)"
+)
+
+
+class AzuriteMissing(RuntimeError):
+    """Azurite or Node is not installed, or it did not start."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Certificate:
+    """PEM files that make the emulator speak TLS, which its token check needs."""
+
+    certificate: Path
+    key: Path
+
+
+class Azurite:
+    """A running emulator. Use as ``async with Azurite() as azurite``."""
+
+    def __init__(self, tls: Certificate | None = None) -> None:
+        self._tls = tls
+        self._program: asyncio.subprocess.Process | None = None
+        self._reading: asyncio.Task[None] | None = None
+        self.ports: dict[str, int] = {}
+
+    @property
+    def scheme(self) -> str:
+        return "https" if self._tls else "http"
+
+    def url(self, service: str) -> str:
+        """Return the account's endpoint of ``blob``, ``queue`` or ``table``."""
+        return f"{self.scheme}://127.0.0.1:{self.ports[service]}/{EMULATOR_ACCOUNT}"
+
+    @property
+    def connection_string(self) -> str:
+        endpoints = ";".join(
+            f"{service.capitalize()}Endpoint={self.url(service)}"
+            for service in ("blob", "queue", "table")
+        )
+        return (
+            f"DefaultEndpointsProtocol={self.scheme};AccountName={EMULATOR_ACCOUNT};"
+            f"AccountKey={EMULATOR_KEY};{endpoints};"
+        )
+
+    async def __aenter__(self) -> Self:
+        if not PROGRAM.exists() or shutil.which("node") is None:
+            raise AzuriteMissing(f"{PROGRAM} is not there: run npm ci (Node 20)")
+        flags: list[str] = []
+        if self._tls:
+            flags = [
+                "--oauth", "basic", "--cert", str(self._tls.certificate), "--key", str(self._tls.key),
+            ]  # fmt: skip
+        self._program = await asyncio.create_subprocess_exec(
+            str(PROGRAM),
+            "--silent",
+            "--inMemoryPersistence",
+            "--skipApiVersionCheck",
+            "--disableTelemetry",
+            *(f"--{service}Port=0" for service in ("blob", "queue", "table")),
+            *flags,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            start_new_session=True,
+        )
+        try:
+            async with asyncio.timeout(START_PATIENCE):
+                await self._until_listening()
+        except BaseException as fault:
+            await self.__aexit__()
+            if isinstance(fault, TimeoutError):
+                raise AzuriteMissing("Azurite did not start in time") from fault
+            raise
+        self._reading = asyncio.create_task(self._drain())
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        if self._program is None:
+            return
+        for sent in (signal.SIGTERM, signal.SIGKILL):
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._program.pid, sent)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(STOP_PATIENCE):
+                    await self._program.wait()
+                    break
+        if self._reading is not None:
+            self._reading.cancel()
+            await asyncio.wait({self._reading})
+
+    async def _until_listening(self) -> None:
+        said = b""
+        while len(self.ports) < 3:
+            line = await self._line()
+            if not line:
+                raise AzuriteMissing(f"Azurite ended at once: {said.decode(errors='replace')}")
+            said += line
+            for service, port in LISTENING.findall(line):
+                self.ports[service.decode().lower()] = int(port)
+
+    async def _drain(self) -> None:
+        while await self._line():
+            continue
+
+    async def _line(self) -> bytes:
+        if self._program is None or self._program.stdout is None:
+            return b""
+        return await self._program.stdout.readline()
