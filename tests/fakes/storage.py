@@ -15,6 +15,7 @@ from itertools import count
 
 import msgspec
 
+from shared.adapters.keys import anywhere, instant
 from shared.domain.ids import ArmId
 from shared.domain.messages import Message, NoticeItem, SweepPage, WorkItem, decode, encode
 from shared.domain.records import InFlight, Look, Parked, PersonDecision, Row, SweepMark
@@ -68,21 +69,21 @@ class FakeLedger(_Fake):
 
     async def read(self, vm: ArmId) -> tuple[Row, Etag] | None:
         await self._called("read")
-        if vm.key not in self._rows:
+        if anywhere(vm) not in self._rows:
             return None
-        body, etag = self._rows[vm.key]
+        body, etag = self._rows[anywhere(vm)]
         return msgspec.json.decode(body, type=Row), etag
 
     async def insert(self, row: Row) -> Etag:
         await self._called("insert")
-        key = ArmId.parse(row.vm).key
+        key = anywhere(ArmId.parse(row.vm))
         if key in self._rows:
             raise Conflict(f"a row of {row.vm} exists")
         return self._write(key, row)
 
     async def replace(self, row: Row, etag: Etag) -> Etag:
         await self._called("replace")
-        key = ArmId.parse(row.vm).key
+        key = anywhere(ArmId.parse(row.vm))
         if key not in self._rows or self._rows[key][1] != etag:
             raise Conflict(f"the row of {row.vm} changed")
         return self._write(key, row)
@@ -94,14 +95,14 @@ class FakeLedger(_Fake):
 
     async def subscription_rows(self, subscription: str) -> AsyncIterator[Sequence[Row]]:
         await self._called("subscription_rows")
-        prefix = f"/subscriptions/{subscription.lower()}/"
+        prefix = f"{subscription.lower()}|"
         bodies = [body for key, (body, _) in sorted(self._rows.items()) if key.startswith(prefix)]
         for page in _pages(bodies):
             yield tuple(msgspec.json.decode(body, type=Row) for body in page)
 
     async def put_due(self, vm: ArmId, at: datetime) -> None:
         await self._called("put_due")
-        self._due[vm.key, at.astimezone(UTC)] = vm
+        self._due[anywhere(vm), at.astimezone(UTC)] = vm
 
     async def due(self, now: datetime, limit: int) -> tuple[tuple[ArmId, datetime], ...]:
         await self._called("due")
@@ -109,26 +110,26 @@ class FakeLedger(_Fake):
 
     async def drop_due(self, vm: ArmId, at: datetime) -> None:
         await self._called("drop_due")
-        self._due.pop((vm.key, at.astimezone(UTC)), None)
+        self._due.pop((anywhere(vm), at.astimezone(UTC)), None)
 
     async def put_in_flight(self, entry: InFlight) -> None:
         await self._called("put_in_flight")
-        partition = self._in_flight.setdefault(ArmId.parse(entry.vault).key, {})
-        partition[ArmId.parse(entry.vm).key] = msgspec.json.encode(entry)
+        partition = self._in_flight.setdefault(anywhere(ArmId.parse(entry.vault)), {})
+        partition[anywhere(ArmId.parse(entry.vm))] = msgspec.json.encode(entry)
 
     async def in_flight(self, vault: ArmId) -> tuple[InFlight, ...]:
         await self._called("in_flight")
-        partition = self._in_flight.get(vault.key, {})
+        partition = self._in_flight.get(anywhere(vault), {})
         return tuple(
             msgspec.json.decode(body, type=InFlight) for _, body in sorted(partition.items())
         )
 
     async def drop_in_flight(self, vault: ArmId, vm: ArmId, request_id: str) -> None:
         await self._called("drop_in_flight")
-        partition = self._in_flight.get(vault.key, {})
-        body = partition.get(vm.key)
+        partition = self._in_flight.get(anywhere(vault), {})
+        body = partition.get(anywhere(vm))
         if body and msgspec.json.decode(body, type=InFlight).request_id == request_id:
-            del partition[vm.key]
+            del partition[anywhere(vm)]
 
     async def looks(self) -> tuple[Look, ...]:
         await self._called("looks")
@@ -138,27 +139,27 @@ class FakeLedger(_Fake):
 
     async def put_look(self, look: Look) -> None:
         await self._called("put_look")
-        self._looks[ArmId.parse(look.vault).key] = msgspec.json.encode(look)
+        self._looks[anywhere(ArmId.parse(look.vault))] = msgspec.json.encode(look)
 
     async def drop_look(self, vault: ArmId) -> None:
         await self._called("drop_look")
-        self._looks.pop(vault.key, None)
+        self._looks.pop(anywhere(vault), None)
 
     async def take_place(self, vault: ArmId, day: str, vm: ArmId, cap: int) -> bool:
         await self._called("take_place")
-        taken = self._places.setdefault((vault.key, day), set())
-        if vm.key not in taken and len(taken) >= cap:
+        taken = self._places.setdefault((anywhere(vault), day), set())
+        if anywhere(vm) not in taken and len(taken) >= cap:
             return False
-        taken.add(vm.key)
+        taken.add(anywhere(vm))
         return True
 
     async def give_place(self, vault: ArmId, day: str, vm: ArmId) -> None:
         await self._called("give_place")
-        self._places.get((vault.key, day), set()).discard(vm.key)
+        self._places.get((anywhere(vault), day), set()).discard(anywhere(vm))
 
     async def places(self, vault: ArmId, day: str) -> int:
         await self._called("places")
-        return len(self._places.get((vault.key, day), ()))
+        return len(self._places.get((anywhere(vault), day), ()))
 
     async def count_change(self, subscription: str, at: datetime) -> None:
         await self._called("count_change")
@@ -201,13 +202,13 @@ class FakePeople(_Fake):
 
     async def of(self, vm: ArmId) -> tuple[PersonDecision, ...]:
         await self._called("of")
-        kept = sorted(self._decisions.get(vm.key, {}).items())
+        kept = sorted(self._decisions.get(anywhere(vm), {}).items())
         return tuple(msgspec.json.decode(body, type=PersonDecision) for _, body in kept)
 
     async def append(self, decision: PersonDecision) -> str:
         await self._called("append")
-        kept = self._decisions.setdefault(ArmId.parse(decision.vm).key, {})
-        key = decision.key or f"{decision.at.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%f}Z-{len(kept):08x}"
+        kept = self._decisions.setdefault(anywhere(ArmId.parse(decision.vm)), {})
+        key = decision.key or f"{instant(decision.at)}-{len(kept):08x}"
         body = msgspec.json.encode(msgspec.structs.replace(decision, key=key))
         if kept.setdefault(key, body) != body:
             raise Conflict(f"decision {key} of {decision.vm} exists and says something else")
