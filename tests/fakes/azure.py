@@ -441,11 +441,17 @@ class FakeEstate:
         self.page_size = 1000
         self.hidden: set[str] = set()
         self.groups: dict[tuple[str, str], tuple[Tags, str]] = {}
-        self.subscriptions: dict[str, Tags] = {}
+        self.in_scope: list[str] = []  # empty: every subscription that has a VM
+        self.tags: dict[str, Tags] = {}  # of subscriptions, by lower-case id
         self.disk_facts: dict[str, DiskFacts] = {}
         self.lock_list: list[Lock] = []
         self.failing: AzureFault | None = None
         self.calls: Counter[str] = Counter()
+
+    async def subscriptions(self) -> tuple[str, ...]:
+        self._count("subscriptions")
+        seen = {vm.id.subscription.lower() for vm in self._machines.vms.values()}
+        return tuple(self.in_scope or sorted(seen - self.hidden))
 
     async def vms(self, subscription: str, after: str) -> Page[SeenVm]:
         self._count("vms")
@@ -476,7 +482,7 @@ class FakeEstate:
     async def subscription_tags(self, subscriptions: Iterable[str]) -> Mapping[str, Tags]:
         self._count("subscription_tags")
         keys = {subscription.lower() for subscription in subscriptions}
-        return {key: self.subscriptions[key] for key in keys if key in self.subscriptions}
+        return {key: self.tags[key] for key in keys if key in self.tags}
 
     async def disks(self, disks: Iterable[ArmId]) -> Mapping[str, DiskFacts]:
         self._count("disks")
