@@ -322,6 +322,7 @@ class Past:
     enrolled_at: datetime | None = None
     deadline: datetime | None = None
     undone_by_others: tuple[datetime, ...] = ()  # our changes that somebody changed back
+    tag_excluded_since: datetime | None = None  # first time a tag excluded this VM (same uid)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,5 +1,0 @@
-"""Placeholder of the rules module; see `domain/rules` builders."""
-
-
-class Rules:
-    pass
