@@ -1,0 +1,205 @@
+"""A vault's ARM body: how it is born, what settles later, what a list leaves out (report §3.3)."""
+
+from datetime import datetime
+
+from simulator.backup.eras import Era
+from simulator.backup.formats import Fields, etag_text, fields_of, text_of
+from simulator.backup.names import VAULT_TYPE
+from simulator.backup.state import BackupState, Config, Vault
+
+#: The order properties were recorded in.
+_ORDER = (
+    "provisioningState",
+    "privateEndpointStateForBackup",
+    "privateEndpointStateForSiteRecovery",
+    "encryption",
+    "monitoringSettings",
+    "backupStorageVersion",
+    "securitySettings",
+    "redundancySettings",
+    "secureScore",
+    "bcdrSecurityLevel",
+    "publicNetworkAccess",
+    "restoreSettings",
+)
+#: What the backup service adds to a single GET and ARM's lists do not have.
+_NOT_IN_LISTS = frozenset({"backupStorageVersion", "securitySettings", "redundancySettings"})
+#: What a client may set by PUT or PATCH.
+_WRITABLE = frozenset(
+    {
+        "encryption",
+        "monitoringSettings",
+        "publicNetworkAccess",
+        "redundancySettings",
+        "restoreSettings",
+        "securitySettings",
+        "resourceGuardOperationRequests",
+    }
+)
+
+
+def new_body(state: BackupState, vault_id: str, asked: Fields, at: datetime) -> Fields:
+    """Make the body of a vault that is being created."""
+    era = state.era
+    given = fields_of(asked.get("properties"))
+    properties: Fields = {
+        "provisioningState": "Provisioning" if era.vault_create_waits else "Succeeded"
+    }
+    if era >= Era.Y2021:
+        properties["privateEndpointStateForBackup"] = "None"
+        properties["privateEndpointStateForSiteRecovery"] = "None"
+    if era is Era.Y2022:
+        properties["encryption"] = None
+    if era >= Era.Y2022 and "monitoringSettings" in given:
+        properties["monitoringSettings"] = given["monitoringSettings"]
+    if era >= Era.Y2023:
+        if "securitySettings" in given:
+            properties["securitySettings"] = {
+                "immutabilitySettings": fields_of(given["securitySettings"]).get(
+                    "immutabilitySettings"
+                ),
+                "softDeleteSettings": None,
+                "multiUserAuthorization": "Invalid",
+            }
+        properties["publicNetworkAccess"] = given.get("publicNetworkAccess", "Enabled")
+        properties["restoreSettings"] = given.get(
+            "restoreSettings",
+            {"crossSubscriptionRestoreSettings": {"crossSubscriptionRestoreState": "Enabled"}},
+        )
+    if era >= Era.Y2024:
+        properties["redundancySettings"] = redundancy(given)
+        properties["secureScore"] = "None"
+        properties["bcdrSecurityLevel"] = "Poor"
+    body: Fields = {
+        "location": asked.get("location"),
+        "name": vault_id.rsplit("/", 1)[1],
+        "etag": etag_text(at),
+    }
+    for member in ("tags", "identity"):
+        if asked.get(member):
+            body[member] = asked[member]
+    body["properties"] = _ordered(properties)
+    body["id"] = vault_id
+    body["type"] = VAULT_TYPE
+    body["sku"] = asked.get("sku") or {"name": "Standard"}
+    return body
+
+
+def redundancy(given: Fields) -> Fields:
+    asked = fields_of(given.get("redundancySettings"))
+    return {
+        "standardTierStorageRedundancy": text_of(asked.get("standardTierStorageRedundancy"))
+        or "GeoRedundant",
+        "crossRegionRestore": text_of(asked.get("crossRegionRestore")) or "Disabled",
+    }
+
+
+def settled(state: BackupState, vault: Vault) -> None:
+    """Complete a vault: what the backup service fills in once it knows it."""
+    properties = fields_of(vault.body.get("properties"))
+    properties["provisioningState"] = "Succeeded"
+    if state.era >= Era.Y2022:
+        properties["backupStorageVersion"] = "V2" if vault.ever_registered else "Unassigned"
+    if state.era >= Era.Y2023:
+        properties["securitySettings"] = _security(state, vault, properties)
+    vault.body["properties"] = _ordered(properties)
+    _stamp(state, vault)
+
+
+def _security(state: BackupState, vault: Vault, properties: Fields) -> Fields:
+    before = fields_of(properties.get("securitySettings"))
+    config = vault.config
+    soft: Fields = {
+        "softDeleteRetentionPeriodInDays": _shown_days(vault, config),
+        "softDeleteState": config.soft_delete,
+    }
+    if state.era >= Era.Y2024:
+        soft["enhancedSecurityState"] = config.enhanced
+    return {
+        "immutabilitySettings": before.get("immutabilitySettings"),
+        "softDeleteSettings": soft,
+        "multiUserAuthorization": "Enabled" if vault.guards else "Disabled",
+    }
+
+
+def _shown_days(vault: Vault, config: Config) -> int:
+    """With soft delete off the vault says 0 days once an item was registered (recorded)."""
+    return config.days if config.keeps_deleted or not vault.ever_registered else 0
+
+
+def first_registration(state: BackupState, vault: Vault) -> None:
+    """Fix what the first registered item fixes: the storage version and the redundancy."""
+    if vault.ever_registered:
+        return
+    vault.ever_registered = True
+    settled(state, vault)
+
+
+def changed(state: BackupState, vault: Vault, asked: Fields) -> None:
+    """Merge a PUT or PATCH into a vault's body; nested objects merge, lists replace."""
+    given = fields_of(asked.get("properties"))
+    properties = fields_of(vault.body.get("properties"))
+    for member in _WRITABLE & given.keys():
+        if member == "resourceGuardOperationRequests":
+            continue
+        properties[member] = _merged(properties.get(member), given[member])
+    soft = fields_of(fields_of(given.get("securitySettings")).get("softDeleteSettings"))
+    if wanted := text_of(soft.get("softDeleteState")):
+        vault.config.soft_delete = wanted
+    days = soft.get("softDeleteRetentionPeriodInDays")
+    if isinstance(days, int):
+        vault.config.days = days
+    vault.body["properties"] = _ordered(properties)
+    for member in ("tags", "sku"):
+        if member in asked:
+            vault.body[member] = asked[member]
+    if "identity" in asked:
+        vault.body = _with_identity(state, vault, fields_of(asked["identity"]))
+
+
+def _with_identity(state: BackupState, vault: Vault, asked: Fields) -> Fields:
+    kinds = {word.strip().lower() for word in text_of(asked.get("type")).split(",")}
+    identity: Fields = {}
+    if "systemassigned" in kinds:
+        identity["tenantId"] = state.world.tenant_id
+        identity["principalId"] = state.world.stable_guid("identity", vault.key)
+    names = [name for name in ("SystemAssigned", "UserAssigned") if name.lower() in kinds]
+    identity["type"] = ", ".join(names) or "None"
+    if "userassigned" in kinds:
+        identity.setdefault("tenantId", state.world.tenant_id)
+        identity["userAssignedIdentities"] = {
+            key: {
+                "clientId": state.world.stable_guid("client", key),
+                "principalId": state.world.stable_guid("principal", key),
+            }
+            for key in fields_of(asked.get("userAssignedIdentities"))
+        }
+    order = ("location", "name", "etag", "tags", "identity", "properties", "id", "type", "sku")
+    whole = {**vault.body, "identity": identity}
+    return {key: whole[key] for key in order if key in whole}
+
+
+def _merged(old: object, new: object) -> object:
+    if isinstance(old, dict) and isinstance(new, dict):
+        return {**old, **{key: _merged(old.get(key), value) for key, value in new.items()}}
+    return new
+
+
+def _ordered(properties: Fields) -> Fields:
+    known = {key: properties[key] for key in _ORDER if key in properties}
+    return known | {key: value for key, value in properties.items() if key not in known}
+
+
+def _stamp(state: BackupState, vault: Vault) -> None:
+    vault.body["etag"] = etag_text(state.now())
+    state.world.put(vault.vault_id, dict(vault.body), None)
+    state.tell(vault)
+
+
+def in_list(body: Fields) -> Fields:
+    """Return a vault as ARM's lists show it, without what only the service knows."""
+    properties = fields_of(body.get("properties"))
+    return {
+        **body,
+        "properties": {k: v for k, v in properties.items() if k not in _NOT_IN_LISTS},
+    }
