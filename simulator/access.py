@@ -5,7 +5,7 @@ about access need not speak of it.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -62,6 +62,28 @@ class Access:
             "invalid. If access was recently granted, please refresh your credentials.",
             headers=BY_GATEWAY,
         )
+
+    def sees(self, principal: Principal, scope: str) -> bool:
+        """Tell whether a principal has any role at, above or below a scope (ARM's own lists)."""
+        if principal.kind is PrincipalKind.SYSTEM or not self._grants():
+            return True
+        at = scope.lower().rstrip("/") + "/"
+        grants = self.grants_of(principal)
+        return any(at.startswith(g.scope) or g.scope.startswith(at) for g in grants)
+
+    def filter_of(self, principal: Principal) -> Callable[[str, str], bool]:
+        """Return a fast ``allows(action, lower-case id)`` for walking many rows."""
+        if principal.kind is PrincipalKind.SYSTEM or not self._grants():
+            return lambda _action, _key: True
+        grants = self.grants_of(principal)
+        scopes: dict[str, tuple[str, ...]] = {}
+
+        def allowed(action: str, key: str) -> bool:
+            if action not in scopes:
+                scopes[action] = tuple(g.scope for g in grants if g.role.permits(action))
+            return f"{key}/".startswith(scopes[action])
+
+        return allowed
 
     def grants_of(self, principal: Principal) -> tuple[Grant, ...]:
         return self._grants().get(principal.object_id.lower(), ())

@@ -16,7 +16,8 @@ from simulator.assembly import reset
 from simulator.seeds import SeedError, plant
 from simulator.world import World
 
-SIMULATOR: web.AppKey[Callable[[], dict[str, Json]]] = web.AppKey("simulator", Callable)
+type Ready = Callable[[], dict[str, Json]]
+SIMULATOR: web.AppKey[Ready] = web.AppKey("simulator")
 #: A long poll is answered after so many real seconds even if nothing happened.
 LONG_POLL = 30.0
 

@@ -8,6 +8,7 @@ import json
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from email.utils import format_datetime
 
 from simulator.access import Access
 from simulator.arm import (
@@ -26,9 +27,12 @@ from simulator.budgets import Budgets
 from simulator.calls import LoggedCall
 from simulator.faults import Faults
 from simulator.locks import check_locks
+from simulator.registration import check_registered
 from simulator.world import SETTLED, World
 
 NOT_SIMULATED = "NotSimulated"
+#: Resource Graph needs no action of its own: its rows are what the caller may read (facts §8.3).
+UNGUARDED = frozenset({"Microsoft.ResourceGraph/resources/read"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,6 +108,11 @@ class Gateway:
         )
         return reply
 
+    @property
+    def namespaces(self) -> set[str]:
+        """The provider namespaces that have routes, in lower case."""
+        return self._router.namespaces
+
     def default_version(self, method: str, path: str) -> str:
         match = self._router.match(method, path)
         return match.route.api_versions.default() if match else ""
@@ -116,7 +125,8 @@ class Gateway:
         order = self.faults.take(call, route)
         if order is not None and (faulty := order.instead(call)) is not None:
             return faulty, order.name
-        if route.action:
+        check_registered(world, call, _kind_of(route).split("/")[0])
+        if route.action and route.action not in UNGUARDED:
             self.access.authorize(call.principal, route.action, scope_of(call))
         headers.update(self.budgets.charge(call, route))
         check_locks(world, call, route)
@@ -199,6 +209,7 @@ class Gateway:
         self, incoming: Incoming, request_id: str, correlation_id: str
     ) -> dict[str, str]:
         headers = {
+            "date": format_datetime(self._world.now(), usegmt=True),
             "cache-control": "no-cache",
             "pragma": "no-cache",
             "expires": "-1",

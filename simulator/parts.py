@@ -7,25 +7,30 @@ A part is a module. What it exposes is optional, except that it exposes somethin
 - ``add_routes(app, world)``: its own endpoints below ``/_sim/`` or elsewhere (aiohttp);
   ``app.on_startup`` and ``app.cleanup_ctx`` start and stop what runs beside it;
 - ``load(world, body)``: takes one ARM body of a seed, returns whether it was its own;
-- ``rows(world)``: rows for Resource Graph, see :mod:`simulator.graph`.
+- ``rows(world)``: its rows for Resource Graph (:class:`simulator.graph_rows.GraphRow`).
 """
 
 import importlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import cast
 
 from aiohttp import web
 
 from simulator.arm import Route
+from simulator.graph_rows import GraphRow
 from simulator.world import Body, World
 
-PARTS: tuple[str, ...] = (
+CORE: tuple[str, ...] = (
     "simulator.compute",
-    "simulator.resources",
+    "simulator.containers",
+    "simulator.generic",
+    "simulator.tags",
+    "simulator.authorization",
+    "simulator.registration",
     "simulator.graph",
-    "simulator.backup",
 )
+PARTS: tuple[str, ...] = (*CORE, "simulator.backup")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +40,7 @@ class Part:
     attach: Callable[[World], None]
     add_routes: Callable[[web.Application, World], None]
     load: Callable[[World, Body], bool]
+    rows: Callable[[World], Iterable[GraphRow]]
 
 
 def load_parts(names: tuple[str, ...] = PARTS) -> tuple[Part, ...]:
@@ -50,6 +56,7 @@ def _part(name: str) -> Part:
         attach=getattr(module, "attach", _nothing),
         add_routes=getattr(module, "add_routes", _no_routes),
         load=getattr(module, "load", _not_mine),
+        rows=getattr(module, "rows", _no_rows),
     )
 
 
@@ -68,3 +75,7 @@ def _no_routes(_app: web.Application, _world: World) -> None:
 
 def _not_mine(_world: World, _body: Body) -> bool:
     return False
+
+
+def _no_rows(_world: World) -> Iterable[GraphRow]:
+    return ()

@@ -151,8 +151,8 @@ def play(world: World, entry: Body) -> None:
             world.knobs.turn(knobs)
             played["knobs"] = knobs
         case {"request": {"method": str(method), "path": str(path), **rest}}:
-            body = rest.get("body")
-            played |= {"request": f"{method} {path}"} | _request(world, method, path, body)
+            played["request"] = f"{method} {path}"
+            played |= _request(world, method, path, rest.get("body"))
         case _:
             played |= {"status": 400, "error": f"not a timeline entry: {entry}"}
     world.timeline.append(played)

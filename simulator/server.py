@@ -110,6 +110,7 @@ async def running(
 def application(world: World) -> web.Application:
     """Build the application of a world: control plane, identity, every part's own, then ARM."""
     app = web.Application(client_max_size=BODY_LIMIT)
+    app.on_response_prepare.append(_as_arm_sends)
     control.add_routes(app, world)
     identity.add_routes(app, world)
     for part in world.parts:
@@ -127,13 +128,7 @@ class _Arm:
         url = urlsplit(request.raw_path)
         headers = {name.lower(): value for name, value in request.headers.items()}
         try:
-            if not request.secure:
-                raise Refusal(
-                    403,
-                    "HttpsRequired",
-                    "This endpoint answers over https only.",
-                    headers=BY_GATEWAY,
-                )
+            _check_secure(request)
             principal = self._world.directory.authenticate(headers.get("authorization", ""))
         except Refusal as refusal:
             return _plain(refusal.reply())
@@ -171,6 +166,13 @@ class _Arm:
         return response
 
 
+def _check_secure(request: web.Request) -> None:
+    if not request.secure:
+        raise Refusal(
+            403, "HttpsRequired", "This endpoint answers over https only.", headers=BY_GATEWAY
+        )
+
+
 def _headers(reply: Reply) -> dict[str, str]:
     headers = dict(reply.headers)
     if written(reply):
@@ -179,11 +181,14 @@ def _headers(reply: Reply) -> dict[str, str]:
 
 
 def _plain(reply: Reply) -> web.Response:
-    body = written(reply)
-    response = web.Response(status=reply.status, body=body or None, headers=_headers(reply))
-    if not body:
-        del response.headers["Content-Type"]
-    return response
+    return web.Response(status=reply.status, body=written(reply) or None, headers=_headers(reply))
+
+
+async def _as_arm_sends(request: web.Request, response: web.StreamResponse) -> None:
+    """Take off what aiohttp adds: an answer without a body has no Content-Type (report §6.7)."""
+    response.headers.pop("Server", None)
+    if response.content_length == 0 and not request.path.startswith("/_sim/"):
+        response.headers.pop("Content-Type", None)
 
 
 @contextlib.asynccontextmanager

@@ -21,7 +21,9 @@ from simulator.schedule import Schedule
 
 if TYPE_CHECKING:
     from simulator.backup.state import BackupState
+    from simulator.compute import Compute
     from simulator.gateway import Gateway
+    from simulator.graph import GraphState
     from simulator.parts import Part
     from simulator.tokens import Directory
 
@@ -116,8 +118,10 @@ class World:
     """
 
     backup: "BackupState"
+    compute: "Compute"
     directory: "Directory"
     gateway: "Gateway"
+    graph: "GraphState"
 
     def __init__(
         self,

@@ -1,0 +1,309 @@
+"""Tenants, subscriptions, resource groups, and the lists of resources in them."""
+
+import re
+
+from simulator.arm import BY_GATEWAY, Call, Refusal, Reply, Route
+from simulator.generic import merged
+from simulator.paging import paged
+from simulator.vm_bodies import checked_tags, plain
+from simulator.world import Body, Cause, Subscription, World
+
+GROUP = "Microsoft.Resources/subscriptions/resourceGroups"
+GROUP_TYPE = "Microsoft.Resources/resourceGroups"
+GROUPS = "/subscriptions/{s}/resourceGroups"
+ONE_GROUP = "/subscriptions/{s}/resourceGroups/{rg}"
+#: 1-90 characters, not ending in a period (facts §1.12).
+GROUP_NAME = re.compile(r"[\w().-]{0,89}[\w()-]")
+DELETE_SECONDS = 60.0
+REGIONS = (
+    "westeurope",
+    "northeurope",
+    "eastus",
+    "eastus2",
+    "westus2",
+    "uksouth",
+    "koreacentral",
+    "southeastasia",
+)
+
+
+def attach(world: World) -> None:
+    world.knobs.declare("resources.page_size", 1000, "rows on one page of resource lists")
+
+
+def subscription_body(world: World, one: Subscription) -> Body:
+    """Write a subscription as a GET returns it."""
+    return {
+        "id": f"/subscriptions/{one.subscription_id}",
+        "authorizationSource": "RoleBased",
+        "managedByTenants": [],
+        "tags": dict(one.tags),
+        "subscriptionId": one.subscription_id,
+        "tenantId": world.tenant_id,
+        "displayName": one.display_name,
+        "state": one.state,
+        "subscriptionPolicies": {
+            "locationPlacementId": "Public_2014-09-01",
+            "quotaId": "EnterpriseAgreement_2014-09-01",
+            "spendingLimit": "Off",
+        },
+    }
+
+
+def list_tenants(world: World, _call: Call) -> Reply:
+    tenant: Body = {
+        "id": f"/tenants/{world.tenant_id}",
+        "tenantId": world.tenant_id,
+        "countryCode": "NL",
+        "displayName": "Simulated tenant",
+        "domains": ["simulated.example"],
+        "tenantCategory": "Home",
+    }
+    return Reply(status=200, body={"value": [tenant]})
+
+
+def list_subscriptions(world: World, call: Call) -> Reply:
+    """List what the caller may read anything in, as ARM does: no error for the rest."""
+    rows = [
+        subscription_body(world, one)
+        for one in world.subscriptions.values()
+        if world.gateway.access.sees(call.principal, f"/subscriptions/{one.subscription_id}")
+    ]
+    return paged(world, call, rows, int(world.knobs.number("resources.page_size")))
+
+
+def get_subscription(world: World, call: Call) -> Reply:
+    one = world.subscriptions.get(call.params["s"].lower())
+    if one is None:
+        raise _no_subscription(call.params["s"])
+    if not world.gateway.access.sees(call.principal, f"/subscriptions/{one.subscription_id}"):
+        world.authorize(call.principal, "Microsoft.Resources/subscriptions/read", call.resource_id)
+    return Reply(status=200, body=subscription_body(world, one))
+
+
+def list_locations(world: World, call: Call) -> Reply:
+    names = {plain(str(body.get("location", ""))) for _, body in world.list()} - {"", "global"}
+    rows = [
+        {
+            "id": f"/subscriptions/{call.params['s']}/locations/{name}",
+            "name": name,
+            "displayName": name,
+            "metadata": {"regionType": "Physical"},
+        }
+        for name in sorted(names | set(REGIONS))
+    ]
+    return Reply(status=200, body={"value": rows})
+
+
+def list_groups(world: World, call: Call) -> Reply:
+    rows = [body for _, body in world.list(type=GROUP, subscription=call.params["s"])]
+    return paged(world, call, rows, int(world.knobs.number("resources.page_size")))
+
+
+def get_group(world: World, call: Call) -> Reply:
+    return Reply(status=200, body=_group(world, call))
+
+
+def put_group(world: World, call: Call) -> Reply:
+    name = call.params["rg"]
+    if not GROUP_NAME.fullmatch(name):
+        raise Refusal(
+            400,
+            "InvalidResourceGroup",
+            f"The provided resource group name '{name}' has these invalid characters or ends in a "
+            "period. The name can only be a letter, digit, '-', '.', '(', ')' or '_'.",
+            headers=BY_GATEWAY,
+        )
+    sent = call.fields()
+    before = world.get(call.resource_id)
+    location = str(sent.get("location") or "")
+    if not location:
+        raise Refusal(
+            400,
+            "LocationRequired",
+            "The location property is required for this definition.",
+            headers=BY_GATEWAY,
+        )
+    if before is not None and plain(str(before.get("location"))) != plain(location):
+        raise Refusal(
+            409,
+            "InvalidResourceGroupLocation",
+            f"Invalid resource group location '{location}'. The Resource group already exists in "
+            f"location '{before.get('location')}'.",
+            headers=BY_GATEWAY,
+        )
+    checked_tags(sent.get("tags"))
+    body: Body = {**sent, "id": call.resource_id, "name": name, "type": GROUP_TYPE}
+    body["properties"] = {"provisioningState": "Succeeded"}
+    kept = world.put(call.resource_id, body, Cause.of(call))
+    return Reply(status=200 if before else 201, body=kept)
+
+
+def patch_group(world: World, call: Call) -> Reply:
+    before = _group(world, call)
+    sent = call.fields()
+    checked_tags(sent.get("tags"))
+    after = merged(before, {name: sent[name] for name in ("tags", "managedBy") if name in sent})
+    return Reply(status=200, body=world.put(str(before["id"]), after, Cause.of(call)))
+
+
+def head_group(world: World, call: Call) -> Reply:
+    return Reply(status=204 if world.get(call.resource_id) else 404)
+
+
+def delete_group(world: World, call: Call) -> Reply:
+    """Delete a group and everything in it, each deletion published; 202 with a Location."""
+    group_id = str(_group(world, call)["id"])
+    cause = Cause.of(call)
+
+    def gone() -> None:
+        for rid, _ in list(world.list(below=group_id)):
+            world.delete(rid.text, _below(cause, rid.type))
+        world.delete(group_id, cause)
+
+    if call.principal.kind == "System":
+        gone()
+        return Reply(status=200)
+    world.schedule.at(world.later(DELETE_SECONDS), gone)
+    url = world.url(
+        f"/subscriptions/{call.params['s']}/operationresults/{world.new_guid()}"
+        f"?group={call.params['rg']}&api-version={call.api_version}"
+    )
+    return Reply(status=202, headers={"location": url, "retry-after": "15"})
+
+
+def group_deleted(world: World, call: Call) -> Reply:
+    group = f"/subscriptions/{call.params['s']}/resourceGroups/{call.query.get('group', '')}"
+    return Reply(status=202 if world.get(group) else 200)
+
+
+def list_resources(world: World, call: Call) -> Reply:
+    """List a subscription's or a group's top-level resources, without their properties."""
+    group = call.params.get("rg")
+    found = world.list(subscription=call.params["s"], group=group)
+    wanted = _type_filter(call.query.get("$filter", ""))
+    rows = [
+        {name: value for name, value in body.items() if name != "properties"}
+        for rid, body in found
+        if rid.type.count("/") == 1 and rid.group and (not wanted or rid.type.lower() == wanted)
+    ]
+    return paged(world, call, rows, int(world.knobs.number("resources.page_size")))
+
+
+def _type_filter(text: str) -> str:
+    if not text:
+        return ""
+    found = re.fullmatch(r"\s*resourceType\s+eq\s+'([^']+)'\s*", text, re.IGNORECASE)
+    if found is None:
+        raise Refusal(
+            400,
+            "InvalidFilterInQueryString",
+            f"Invalid $filter '{text}' specified in the query string.",
+            headers=BY_GATEWAY,
+        )
+    return found[1].lower()
+
+
+def _below(cause: Cause, kind: str) -> Cause:
+    return Cause(
+        principal=cause.principal,
+        correlation_id=cause.correlation_id,
+        operation_name=f"{kind}/delete",
+        method="DELETE",
+        url=cause.url,
+        client_request_id=cause.client_request_id,
+    )
+
+
+def _group(world: World, call: Call) -> Body:
+    body = world.get(f"/subscriptions/{call.params['s']}/resourceGroups/{call.params['rg']}")
+    if body is None:
+        raise Refusal(
+            404,
+            "ResourceGroupNotFound",
+            f"Resource group '{call.params['rg']}' could not be found.",
+            headers=BY_GATEWAY,
+        )
+    return body
+
+
+def _no_subscription(subscription: str) -> Refusal:
+    return Refusal(
+        404,
+        "SubscriptionNotFound",
+        f"The subscription '{subscription}' could not be found.",
+        headers=BY_GATEWAY,
+    )
+
+
+_READ_GROUP = "Microsoft.Resources/subscriptions/resourceGroups/read"
+_TABLE = (
+    ("GET", "/tenants", "Tenants_List", "", list_tenants),
+    ("GET", "/subscriptions", "Subscriptions_List", "", list_subscriptions),
+    ("GET", "/subscriptions/{s}", "Subscriptions_Get", "", get_subscription),
+    (
+        "GET",
+        "/subscriptions/{s}/locations",
+        "Subscriptions_ListLocations",
+        "Microsoft.Resources/subscriptions/locations/read",
+        list_locations,
+    ),
+    ("GET", GROUPS, "ResourceGroups_List", _READ_GROUP, list_groups),
+    ("GET", ONE_GROUP, "ResourceGroups_Get", _READ_GROUP, get_group),
+    ("HEAD", ONE_GROUP, "ResourceGroups_CheckExistence", _READ_GROUP, head_group),
+    (
+        "PUT",
+        ONE_GROUP,
+        "ResourceGroups_CreateOrUpdate",
+        "Microsoft.Resources/subscriptions/resourceGroups/write",
+        put_group,
+    ),
+    (
+        "PATCH",
+        ONE_GROUP,
+        "ResourceGroups_Update",
+        "Microsoft.Resources/subscriptions/resourceGroups/write",
+        patch_group,
+    ),
+    (
+        "DELETE",
+        ONE_GROUP,
+        "ResourceGroups_Delete",
+        "Microsoft.Resources/subscriptions/resourceGroups/delete",
+        delete_group,
+    ),
+    (
+        "GET",
+        "/subscriptions/{s}/operationresults/{op}",
+        "Operations_Result",
+        "Microsoft.Resources/subscriptions/operationresults/read",
+        group_deleted,
+    ),
+    (
+        "GET",
+        "/subscriptions/{s}/resources",
+        "Resources_List",
+        "Microsoft.Resources/subscriptions/resources/read",
+        list_resources,
+    ),
+    (
+        "GET",
+        ONE_GROUP + "/resources",
+        "Resources_ListByResourceGroup",
+        "Microsoft.Resources/subscriptions/resourceGroups/resources/read",
+        list_resources,
+    ),
+)
+
+ROUTES: tuple[Route, ...] = tuple(
+    Route(
+        method=method,
+        template=template,
+        operation=operation,
+        action=action,
+        handler=handler,
+        truth="assumed",
+        source="common ARM knowledge; az-peer §1 says which az needs",
+    )
+    for method, template, operation, action, handler in _TABLE
+)

@@ -1,0 +1,148 @@
+"""What Resource Graph's tables hold: the world as it was a lag ago, in Graph's own shapes.
+
+Providers whose objects are not plain resources (backup) hand over :class:`GraphRow`.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from simulator.arm import Json
+from simulator.ids import ResourceId
+from simulator.world import Body, Subscription, World
+
+type Row = Mapping[str, Json]
+
+RESOURCES = "resources"
+CONTAINERS = "resourcecontainers"
+BACKUP = "recoveryservicesresources"
+TABLES = frozenset({RESOURCES, CONTAINERS, BACKUP})
+
+SUBSCRIPTION_TYPE = "microsoft.resources/subscriptions"
+GROUP_TYPE = "microsoft.resources/subscriptions/resourcegroups"
+#: Not tracked by Resource Graph's ``resources`` table.
+UNTRACKED = frozenset(
+    {
+        GROUP_TYPE,
+        "microsoft.authorization/roleassignments",
+        "microsoft.authorization/roledefinitions",
+        "microsoft.authorization/locks",
+        "microsoft.eventgrid/eventsubscriptions",
+        "microsoft.insights/diagnosticsettings",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GraphRow:
+    """A row a provider offers, as Graph shows it once its lag has passed.
+
+    ``row`` has at least id, name, type (lower case), subscriptionId, resourceGroup (lower case)
+    and properties; None says the object is gone. ``before`` is what Graph showed until
+    ``changed_at``: shown while the lag runs, None for an object Graph has not seen yet.
+    ``action`` is what one must be allowed to read it, at the id ``scope``.
+    """
+
+    row: Row | None
+    changed_at: datetime
+    before: Row | None = None
+    action: str = ""
+    scope: str = ""
+
+    def at(self, moment: datetime) -> Row | None:
+        return self.row if self.changed_at <= moment else self.before
+
+
+class Offers(Protocol):
+    """``rows(world)`` of a part."""
+
+    def __call__(self, world: World) -> Iterable[GraphRow]: ...
+
+
+def resource_rows(
+    world: World, kind: str | None, subscriptions: frozenset[str]
+) -> Iterator[tuple[ResourceId, Row]]:
+    """Walk the ``resources`` table: everything tracked, as it was a VM lag ago."""
+    lag = world.knobs.number("graph.lag_seconds")
+    for rid, body in world.list(type=kind, as_of=world.now() - timedelta(seconds=lag)):
+        if rid.subscription.lower() not in subscriptions or rid.type.lower() in UNTRACKED:
+            continue
+        yield rid, _resource_row(world, rid, body)
+
+
+def container_rows(world: World, subscriptions: frozenset[str]) -> Iterator[tuple[str, Row]]:
+    """Walk the ``resourcecontainers`` table: subscriptions and resource groups."""
+    for key, one in world.subscriptions.items():
+        if key in subscriptions:
+            yield f"/subscriptions/{key}", _subscription_row(world, one)
+    for rid, body in world.list(type=GROUP_TYPE):
+        if rid.subscription.lower() in subscriptions:
+            yield rid.text, {**_resource_row(world, rid, body), "type": GROUP_TYPE}
+
+
+def _resource_row(world: World, rid: ResourceId, body: Body) -> Row:
+    """Write a resource as Graph does: type, location and group in lower case, tags never null."""
+    row = {
+        "id": body.get("id", rid.text),
+        "name": body.get("name", rid.name),
+        "type": rid.type.lower(),
+        "tenantId": world.tenant_id,
+        "kind": body.get("kind", ""),
+        "location": str(body.get("location", "")).replace(" ", "").lower(),
+        "resourceGroup": rid.group.lower(),
+        "subscriptionId": rid.subscription,
+        "managedBy": body.get("managedBy", ""),
+        "sku": body.get("sku"),
+        "plan": body.get("plan"),
+        "properties": body.get("properties") or {},
+        "tags": body.get("tags") or {},
+        "identity": body.get("identity"),
+        "zones": body.get("zones"),
+        "extendedLocation": body.get("extendedLocation"),
+    }
+    if row["type"] == "microsoft.compute/virtualmachines":
+        row["properties"] = _with_power(world, rid, body)
+    return row
+
+
+def _with_power(world: World, rid: ResourceId, body: Body) -> Json:
+    """Add ``properties.extended``: the part of the instance view that Graph keeps."""
+    properties = body.get("properties")
+    machine = world.compute.machines.get(rid.key)
+    power = machine.power if machine else "running"
+    extended = {
+        "instanceView": {
+            "powerState": {
+                "code": f"PowerState/{power}",
+                "level": "Info",
+                "displayStatus": f"VM {power}",
+            }
+        }
+    }
+    shown = (
+        {k: v for k, v in properties.items() if k != "instanceView"}
+        if isinstance(properties, dict)
+        else {}
+    )
+    return {**shown, "extended": extended}
+
+
+def _subscription_row(world: World, one: Subscription) -> Row:
+    return {
+        "id": f"/subscriptions/{one.subscription_id}",
+        "name": one.display_name,
+        "type": SUBSCRIPTION_TYPE,
+        "tenantId": world.tenant_id,
+        "location": "",
+        "resourceGroup": "",
+        "subscriptionId": one.subscription_id,
+        "managedBy": "",
+        "properties": {
+            "state": one.state,
+            "managementGroupAncestorsChain": [
+                {"name": world.tenant_id, "displayName": "Tenant Root Group"}
+            ],
+        },
+        "tags": dict(one.tags),
+    }

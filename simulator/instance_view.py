@@ -1,0 +1,156 @@
+"""What a VM says of itself while it runs: power, provisioning, and the agent that comes up late.
+
+Agent readiness follows the recordings (report §5, §6.32): none before 11.5 s after provisioning,
+most between 60 and 80 s, all after 80 s; a deallocated VM has no ``vmAgent`` at all.
+"""
+
+import itertools
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from simulator.arm import Json
+from simulator.world import Body
+
+#: (share of VMs, seconds from provisioned to Ready); 695 recorded looks.
+READY_AFTER = (
+    (0.0, 11.5),
+    (0.05, 15.0),
+    (0.19, 25.0),
+    (0.22, 35.0),
+    (0.27, 45.0),
+    (0.33, 55.0),
+    (0.86, 70.0),
+    (1.0, 80.0),
+)
+#: (share of VMs, seconds from timeCreated to provisioned); 292 recorded creations.
+PROVISIONED_AFTER = ((0.0, 15.0), (0.5, 38.0), (0.95, 90.0), (1.0, 190.0))
+
+POWER_WORDS: Mapping[str, str] = {
+    "running": "VM running",
+    "stopped": "VM stopped",
+    "deallocated": "VM deallocated",
+    "starting": "VM starting",
+    "stopping": "VM stopping",
+    "deallocating": "VM deallocating",
+}
+
+LINUX_VERSION = "2.9.0.4"
+WINDOWS_VERSION = "2.7.41491.1095"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Life:
+    """The dates that decide what an instance view shows at a moment."""
+
+    created: datetime
+    provisioned: datetime
+    ready: datetime | None
+    power: str
+
+
+def drawn(points: tuple[tuple[float, float], ...], seed: str) -> float:
+    """Draw from a recorded distribution, the same value for the same seed."""
+    share = random.Random(seed).random()
+    for (low, fast), (high, slow) in itertools.pairwise(points):
+        if share <= high:
+            return fast + (slow - fast) * (share - low) / (high - low)
+    return points[-1][1]
+
+
+def ready_at(provisioned: datetime, seed: str, orders: Body) -> datetime | None:
+    """Return when the agent turns Ready: as recorded, or as the seed's ``_sim.agent`` orders.
+
+    ``{"readyAfter": seconds since provisioned}`` or ``{"never": true}``.
+    """
+    agent = orders.get("agent")
+    if isinstance(agent, dict):
+        if agent.get("never"):
+            return None
+        if "readyAfter" in agent:
+            return provisioned + timedelta(seconds=float(agent["readyAfter"]))
+    return provisioned + timedelta(seconds=drawn(READY_AFTER, seed))
+
+
+def view(vm: Body, life: Life, now: datetime) -> Body:
+    """Write the instance view of a VM at a moment."""
+    properties = _fields(vm.get("properties"))
+    shown: Body = {}
+    running = life.power in {"running", "starting", "stopped", "stopping"}
+    provisioned = now >= life.provisioned
+    ready = life.ready is not None and now >= life.ready and provisioned
+    windows = (
+        _fields(_fields(properties.get("storageProfile")).get("osDisk")).get("osType") == "Windows"
+    )
+    if running and ready:
+        profile = _fields(properties.get("osProfile"))
+        shown["computerName"] = profile.get("computerName") or vm.get("name")
+        shown["osName"] = "Windows Server 2022 Datacenter" if windows else "ubuntu"
+        shown["osVersion"] = "10.0.20348.2527" if windows else "22.04"
+    if running and provisioned:
+        shown["vmAgent"] = _agent(ready=ready, windows=windows, now=now)
+    shown["disks"] = [
+        {"name": name, "statuses": [_status("ProvisioningState/succeeded", life.created)]}
+        for name in _disk_names(properties)
+    ]
+    shown["hyperVGeneration"] = "V1" if _is_first_generation(properties) else "V2"
+    state = "succeeded" if provisioned else "creating"
+    shown["statuses"] = [
+        _status(f"ProvisioningState/{state}", life.provisioned if provisioned else life.created),
+        {
+            "code": f"PowerState/{life.power}",
+            "level": "Info",
+            "displayStatus": POWER_WORDS.get(life.power, life.power),
+        },
+    ]
+    return shown
+
+
+def _agent(*, ready: bool, windows: bool, now: datetime) -> Body:
+    message = (
+        "GuestAgent is running and processing the extensions."
+        if windows
+        else "Guest Agent is running"
+    )
+    status: Body = {
+        "code": "ProvisioningState/succeeded" if ready else "ProvisioningState/Unavailable",
+        "level": "Info" if ready else "Warning",
+        "displayStatus": "Ready" if ready else "Not Ready",
+        "message": message if ready else "VM status blob is found but not yet populated.",
+        "time": now.isoformat(timespec="seconds"),
+    }
+    version = (WINDOWS_VERSION if windows else LINUX_VERSION) if ready else "Unknown"
+    agent: Body = {"vmAgentVersion": version, "statuses": [status]}
+    if ready:
+        agent["extensionHandlers"] = []
+    return agent
+
+
+def _status(code: str, at: datetime) -> Body:
+    word = code.rsplit("/", 1)[-1]
+    return {
+        "code": code,
+        "level": "Info",
+        "displayStatus": "Provisioning succeeded" if word == "succeeded" else word.capitalize(),
+        "time": at.isoformat(),
+    }
+
+
+def _disk_names(properties: Mapping[str, Json]) -> list[str]:
+    storage = _fields(properties.get("storageProfile"))
+    data = storage.get("dataDisks")
+    disks = [storage.get("osDisk"), *(data if isinstance(data, list) else [])]
+    return [str(disk["name"]) for disk in disks if isinstance(disk, dict) and disk.get("name")]
+
+
+def _is_first_generation(properties: Mapping[str, Json]) -> bool:
+    """Trusted Launch and confidential VMs are generation 2; others say it in the image's name."""
+    if _fields(properties.get("securityProfile")).get("securityType"):
+        return False
+    image = _fields(_fields(properties.get("storageProfile")).get("imageReference"))
+    return "gen2" not in str(image.get("sku", "")).lower()
+
+
+def _fields(value: Json) -> Mapping[str, Json]:
+    return value if isinstance(value, dict) else {}

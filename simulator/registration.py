@@ -1,0 +1,130 @@
+"""Resource providers of a subscription: registered unless a knob says otherwise (facts §2.1)."""
+
+from typing import cast
+
+from simulator.arm import BY_GATEWAY, Call, Refusal, Reply, Route
+from simulator.world import Body, World
+
+KNOB = "providers.unregistered"
+ONE = "/subscriptions/{s}/providers/{namespace}"
+
+
+def attach(world: World) -> None:
+    world.knobs.declare(
+        KNOB, [], 'providers that refuse writes until registered: "namespace" or "sub/namespace"'
+    )
+
+
+def check_registered(world: World, call: Call, provider: str) -> None:
+    """Refuse a PUT to a provider the subscription is not registered for, as recorded."""
+    if call.method != "PUT" or not call.subscription:
+        return
+    if not _unregistered(world, call.subscription, provider):
+        return
+    text = (
+        f"The subscription is not registered to use namespace '{provider}'. See "
+        "https://aka.ms/rps-not-found for how to register subscriptions."
+    )
+    detail = {"code": "MissingSubscriptionRegistration", "target": provider, "message": text}
+    raise Refusal(
+        409, "MissingSubscriptionRegistration", text, details=[detail], headers=BY_GATEWAY
+    )
+
+
+def list_providers(world: World, call: Call) -> Reply:
+    rows = [
+        _shown(world, call.params["s"], _named(world, namespace))
+        for namespace in sorted(world.gateway.namespaces)
+    ]
+    return Reply(status=200, body={"value": rows})
+
+
+def get_provider(world: World, call: Call) -> Reply:
+    namespace = call.params["namespace"]
+    if namespace.lower() not in world.gateway.namespaces:
+        raise Refusal(
+            404,
+            "InvalidResourceNamespace",
+            f"The resource namespace '{namespace}' is invalid.",
+            headers=BY_GATEWAY,
+        )
+    return Reply(status=200, body=_shown(world, call.params["s"], _named(world, namespace)))
+
+
+def register(world: World, call: Call) -> Reply:
+    namespace, subscription = call.params["namespace"].lower(), call.params["s"].lower()
+    left = [
+        entry
+        for entry in _entries(world)
+        if entry not in {namespace, f"{subscription}/{namespace}"}
+    ]
+    world.knobs.turn({KNOB: left})
+    return get_provider(world, call)
+
+
+def _entries(world: World) -> list[str]:
+    return [str(entry).lower() for entry in cast("list[object]", world.knobs.value(KNOB))]
+
+
+def _unregistered(world: World, subscription: str, provider: str) -> bool:
+    entries = _entries(world)
+    return bool(entries) and (
+        provider.lower() in entries or f"{subscription}/{provider}".lower() in entries
+    )
+
+
+def _named(world: World, namespace: str) -> str:
+    for route in world.gateway.routes:
+        words = route.template.split("/")
+        if "providers" in words[:-1] and words[words.index("providers") + 1].lower() == (
+            namespace.lower()
+        ):
+            return words[words.index("providers") + 1]
+    return namespace
+
+
+def _shown(world: World, subscription: str, namespace: str) -> Body:
+    away = _unregistered(world, subscription, namespace)
+    return {
+        "id": f"/subscriptions/{subscription}/providers/{namespace}",
+        "namespace": namespace,
+        "registrationPolicy": "RegistrationRequired",
+        "registrationState": "NotRegistered" if away else "Registered",
+        "resourceTypes": [],
+    }
+
+
+ROUTES: tuple[Route, ...] = tuple(
+    Route(
+        method=method,
+        template=template,
+        operation=operation,
+        action=action,
+        handler=handler,
+        truth="recorded" if operation == "Providers_Register" else "assumed",
+        source="2021-01-05_test_backup_softdelete (409, then register)",
+    )
+    for method, template, operation, action, handler in (
+        (
+            "GET",
+            "/subscriptions/{s}/providers",
+            "Providers_List",
+            "Microsoft.Resources/subscriptions/providers/read",
+            list_providers,
+        ),
+        (
+            "GET",
+            ONE,
+            "Providers_Get",
+            "Microsoft.Resources/subscriptions/providers/read",
+            get_provider,
+        ),
+        (
+            "POST",
+            ONE + "/register",
+            "Providers_Register",
+            "Microsoft.Resources/subscriptions/providers/register/action",
+            register,
+        ),
+    )
+)
