@@ -138,7 +138,7 @@ def past_of(row: Row | None) -> Past:
         state=row.state,
         vault=_id(row.vault),
         policy=_id(row.policy),
-        uid=row.uid,
+        uid=row.enrolled_uid,
         failure=None
         if failure is None
         else Failure(
@@ -152,6 +152,7 @@ def past_of(row: Row | None) -> Past:
         enrolled_at=row.enrolled_at,
         deadline=row.deadline,
         undone_by_others=row.undone,
+        tag_excluded_since=row.tag_excluded_since,
     )
 
 

@@ -55,7 +55,12 @@ async def recorded(
             return move(row, _BLOCKED_AS.get(decision.state, On.BLOCK), now, codes), None
         case Exclude():
             row = move(row, On.EXCLUDE, now, decision.by, until=decision.until)
-            row = replace(row, excluded_by=decision.owner, reason=decision.reason)
+            row = replace(
+                row,
+                excluded_by=decision.owner,
+                reason=decision.reason,
+                tag_excluded_since=decision.since,
+            )
             return row, decision.until
         case Ignore():
             return move(row, On.IGNORE, now, decision.reason), None
@@ -89,7 +94,9 @@ async def _protected(
 ) -> tuple[Row, datetime | None]:
     """Tell Enrolled from Protected: only a recovery point counts (DESIGN §3.15)."""
     if item.has_recovery_point:
-        row = replace(row, protected_at=row.protected_at or now)
+        row = replace(
+            row, protected_at=row.protected_at or now, enrolled_uid=row.enrolled_uid or row.uid
+        )
         return move(row, On.FOUND_PROTECTED, now, _why(item)), None
     policies = snapshot.policies.get(item.vault.key, ())
     policy: Policy | None = next((p for p in policies if p.id == item.policy), None)
@@ -105,7 +112,10 @@ async def _protected(
     else:
         until = deadline
     row = move(row, On.FOUND_PENDING, now, _why(item), until=until)
-    return replace(row, deadline=deadline, enrolled_at=enrolled), until
+    row = replace(
+        row, deadline=deadline, enrolled_at=enrolled, enrolled_uid=row.enrolled_uid or row.uid
+    )
+    return row, until
 
 
 def _why(item: ProtectedItem) -> str:

@@ -18,7 +18,7 @@ from shared.act import change, in_flight, unresolved
 from shared.claims import Held, Passed, claim, folded
 from shared.domain.decide import decide
 from shared.domain.decisions import Change, On, Verdict
-from shared.domain.findings import blocking
+from shared.domain.findings import Severity
 from shared.domain.guard import describe, held_back
 from shared.domain.ids import ArmId
 from shared.domain.messages import Cause, WorkItem
@@ -110,7 +110,7 @@ async def _decided(ports: Ports, held: Held, work: WorkItem, trace: str) -> _Don
     snapshot = await gather(ports, work.vm_id, held.row, ports.clock.now())
     for _ in range(_VAULTS_TRIED):
         now = ports.clock.now()
-        verdict = decide(snapshot, rules, people, now)
+        verdict = decide(snapshot, rules, people, now, day_cap=ports.settings.place_cap)
         row = observed(held.row, snapshot, verdict)
         if not isinstance(verdict.decision, Change):
             break
@@ -152,8 +152,10 @@ async def _told(
 ) -> _Done:
     """Open, update or resolve the VM's notice; written before anything is sent."""
     row = done.row
-    blockers = blocking(row.findings)
-    if blockers:
+    notable = tuple(
+        one for one in row.findings if one.severity is Severity.BLOCKER or one.code in verdict.tell
+    )
+    if notable:
         vm = snapshot.vm
         subject = Subject(
             vm=snapshot.id,
@@ -167,7 +169,7 @@ async def _told(
             next_step=_next_step(done.until),
             trace=trace,
         )
-        await ports.notices.report(subject, blockers, snapshot.at)
+        await ports.notices.report(subject, notable, snapshot.at)
         return _Done(row=replace(row, notified=True), outcome=done.outcome, until=done.until)
     if row.notified and done.outcome not in {"Wait", "observed"}:
         await ports.notices.clear(snapshot.id, row.why, snapshot.at, trace)

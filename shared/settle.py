@@ -137,6 +137,7 @@ async def _settled_row(
         now,
         "operation succeeded",
         enrolled_at=row.enrolled_at or ending.at,
+        enrolled_uid=row.uid,
         deadline=deadline,
         until=deadline,
     )

@@ -82,6 +82,7 @@ class Exclude:
     owner: str
     until: datetime | None
     by: str  # "rule NAME", "decision", "tag NAME" (self-excluded)
+    since: datetime | None = None  # of a tag's exclusion: its first day, for `max_days`
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,6 +118,7 @@ class Verdict:
         rule: name of the rule that matched, "" if none was asked.
         why: steps in words: which rule matched, why others did not, what was chosen.
         routes: where notices go, as the rule says.
+        tell: codes of advisories that the rule finds worth a notice.
         rules_version: version of the rules that decided.
 
     """
@@ -126,6 +128,7 @@ class Verdict:
     rule: str = ""
     why: tuple[str, ...] = ()
     routes: tuple[str, ...] = ()
+    tell: frozenset[str] = frozenset()
     rules_version: str = ""
 
     @property

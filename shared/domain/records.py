@@ -111,6 +111,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     trace: str = ""
     sweep: str = ""  # the latest sweep that saw it
     notified: bool = False  # a notice is open
+    enrolled_uid: str = ""  # vmId of the VM that was enrolled; another one is another VM
+    tag_excluded_since: datetime | None = None
     v: int = 1
 
 

@@ -1,0 +1,161 @@
+"""Decide: the only place that says what happens to a VM (DESIGN §3.2).
+
+Pure and total: everything it may look at is in the snapshot, the rules and the decisions of
+people; everything it says is a `Verdict`. Whoever protects the VM already comes first
+(`lifecycle`), then whether a new enrollment may begin.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+from shared.domain.catalogue import finding
+from shared.domain.decisions import (
+    Block,
+    Decision,
+    Enroll,
+    Exclude,
+    Gone,
+    Ignore,
+    Orphaned,
+    Verdict,
+    Wait,
+)
+from shared.domain.failures import after_failure
+from shared.domain.findings import Finding, Severity
+from shared.domain.lifecycle import existing
+from shared.domain.model import ProtectedItem, ProtectionState, Snapshot
+from shared.domain.placement import Later, Place, place
+from shared.domain.readiness import check
+from shared.domain.records import PersonDecision
+from shared.domain.rules import Rules
+from shared.domain.selection import Exclusion, Ignored, Match, NoRule, select
+
+LOOK_AGAIN = timedelta(minutes=2)
+_ORDER = (Severity.BLOCKER, Severity.NEEDS_ENHANCED, Severity.WAIT, Severity.ADVISORY)
+
+
+def decide(
+    snapshot: Snapshot,
+    rules: Rules,
+    people: tuple[PersonDecision, ...],
+    now: datetime,
+    *,
+    day_cap: int | None = None,
+) -> Verdict:
+    """Say what happens to a VM. Never raises; two calls with equal arguments agree."""
+    vm = snapshot.vm
+    if vm is None:
+        return _absent(snapshot, rules)
+    if vm.provisioning.lower() == "deleting":
+        return _verdict(rules, Wait(until=now + LOOK_AGAIN, why="being deleted"))
+    match select(rules, snapshot, people, now):
+        case Ignored(why=why):
+            return _verdict(rules, Ignore(reason=why))
+        case Exclusion() as found:
+            excluded = Exclude(
+                reason=found.reason,
+                owner=found.owner,
+                until=found.until,
+                by=found.by,
+                since=found.since,
+            )
+            return _verdict(rules, excluded)
+        case NoRule(findings=findings):
+            return _verdict(rules, Block(), findings)
+        case Match() as match:
+            return _matched(snapshot, rules, match, people, now, day_cap)
+
+
+def _matched(
+    snapshot: Snapshot,
+    rules: Rules,
+    match: Match,
+    people: tuple[PersonDecision, ...],
+    now: datetime,
+    day_cap: int | None,
+) -> Verdict:
+    placed = place(rules, match, snapshot, now, day_cap=day_cap)
+    chosen = placed if isinstance(placed, Place) else None
+    why = (f"rule {match.rule}", *(chosen.because if chosen is not None else ()))
+    findings = (
+        *match.findings,
+        *(placed.notes if isinstance(placed, Place) else placed.findings),
+    )
+    if found := existing(snapshot, match, placed, people, now):
+        decision, more = found
+        ready = check(snapshot, rules, match, chosen)
+        advice = tuple(one for one in ready if one.severity is Severity.ADVISORY)
+        return _verdict(rules, decision, (*findings, *more, *advice), match, why)
+    findings = (*findings, *check(snapshot, rules, match, chosen))
+    if _has(findings, Severity.BLOCKER, Severity.NEEDS_ENHANCED):
+        return _verdict(rules, Block(), findings, match, why)
+    if match.not_before is not None and now < match.not_before:
+        decision = Wait(until=match.not_before, why=match.young_because)
+        return _verdict(rules, decision, findings, match, why)
+    if isinstance(placed, Later):
+        decision = Wait(until=placed.until, why=placed.why)
+        return _verdict(rules, decision, findings, match, why)
+    if waits := [one for one in findings if one.severity is Severity.WAIT]:
+        decision = Wait(until=now + LOOK_AGAIN, why=waits[0].code)
+        return _verdict(rules, decision, findings, match, why)
+    if chosen is None:
+        return _verdict(rules, Block(), (*findings, _unplaced()), match, why)
+    if failed := after_failure(snapshot, people, now):
+        decision, more = failed
+        return _verdict(rules, decision, (*findings, *more), match, why)
+    return _verdict(rules, Enroll(vault=chosen.vault, policy=chosen.policy), findings, match, why)
+
+
+def _absent(snapshot: Snapshot, rules: Rules) -> Verdict:
+    """The VM is gone: is anything left of it?"""
+    left = [item for item in snapshot.items if item.source in {None, snapshot.id}]
+    alive = [item for item in left if item.state is not ProtectionState.SOFT_DELETED]
+    if not alive:
+        return _verdict(rules, Gone())
+    return _verdict(rules, Orphaned(item=alive[0]), (_orphan(alive[0]),))
+
+
+def _orphan(item: ProtectedItem) -> Finding:
+    last = (
+        f", last recovery point {item.last_recovery_point:%Y-%m-%d}"
+        if (item.last_recovery_point)
+        else ""
+    )
+    return finding(
+        "ORPHANED",
+        text="The VM is gone but its recovery points are kept and paid for. They are never "
+        "deleted by this service.",
+        evidence=f"item in vault {item.vault.name}, {item.state}{last}",
+    )
+
+
+def _unplaced() -> Finding:
+    return finding(
+        "NO_TIER",
+        text="The rules give this VM no tier, so there is no policy to choose.",
+        evidence="no tier",
+    )
+
+
+def _has(findings: Iterable[Finding], *severities: Severity) -> bool:
+    return any(one.severity in severities for one in findings)
+
+
+def _verdict(
+    rules: Rules,
+    decision: Decision,
+    findings: Iterable[Finding] = (),
+    match: Match | None = None,
+    why: tuple[str, ...] = (),
+) -> Verdict:
+    return Verdict(
+        decision=decision,
+        findings=tuple(sorted(findings, key=lambda one: _ORDER.index(one.severity))),
+        rule=match.rule if match is not None else "",
+        why=why,
+        routes=match.routes if match is not None else (),
+        tell=match.options.tell if match is not None else frozenset(),
+        rules_version=rules.version,
+    )

@@ -1,0 +1,245 @@
+"""A VM that has a protected item already: leave it, change it, or ask a person (rows F15, F34-F38).
+
+Nothing here reduces protection. Anything that would reduce, move, or cannot be taken back needs a
+consent: of the rules where they can give it for all, of a person for one VM where they cannot.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from shared.domain.catalogue import finding
+from shared.domain.decisions import (
+    AlreadyProtected,
+    Block,
+    ChangePolicy,
+    Decision,
+    Resume,
+    Undelete,
+)
+from shared.domain.findings import Finding
+from shared.domain.model import Policy, PolicyKind, ProtectedItem, ProtectionState, Snapshot
+from shared.domain.placement import Place, Placed, candidates, own_item
+from shared.domain.records import DecisionKind, PersonDecision
+from shared.domain.remedies import lifecycle as remedy
+from shared.domain.selection import Match, in_force
+from shared.domain.states import State
+from shared.domain.strength import weaker
+
+FLAPS = 2
+FLAP_WINDOW = timedelta(days=7)
+_STOPPED = frozenset({ProtectionState.STOPPED, ProtectionState.PAUSED, ProtectionState.SUSPENDED})
+
+type Found = tuple[Decision, tuple[Finding, ...]]
+
+
+def existing(
+    snapshot: Snapshot,
+    match: Match,
+    placed: Placed,
+    people: tuple[PersonDecision, ...],
+    now: datetime,
+) -> Found | None:
+    """Say what to do with the item this VM has; None if it has none in any vault in scope."""
+    mine = [item for item in snapshot.items if item.source in {None, snapshot.id}]
+    if not mine:
+        return None
+    chosen = tuple(one.vault for one in candidates(match, snapshot))
+    here = own_item(snapshot, chosen)
+    item = here if here is not None else min(mine, key=_liveliest)
+    if _recreated(snapshot):
+        return Block(), (_other_vm(snapshot, item),)
+    if item.state is ProtectionState.SOFT_DELETED:
+        return _soft_deleted(match, item, people, now, elsewhere=here is None)
+    if item.state in _STOPPED:
+        return _stopped(match, item, placed, people, now, elsewhere=here is None)
+    if here is None:
+        return AlreadyProtected(item=item, elsewhere=True), (_elsewhere(item),)
+    if not isinstance(placed, Place) or item.policy == placed.policy.id:
+        return AlreadyProtected(item=item, elsewhere=False), ()
+    return _other_policy(snapshot, match, item, placed.policy, people, now)
+
+
+def _other_policy(
+    snapshot: Snapshot,
+    match: Match,
+    item: ProtectedItem,
+    target: Policy,
+    people: tuple[PersonDecision, ...],
+    now: datetime,
+) -> Found:
+    """The rules want another policy: change to it only if nothing gets weaker."""
+    undone = [at for at in snapshot.past.undone_by_others if now - at < FLAP_WINDOW]
+    if len(undone) >= FLAPS:
+        return AlreadyProtected(item=item, elsewhere=False), (_contended(item, target, undone),)
+    known = snapshot.policies.get(item.vault.key, ())
+    old = next((policy for policy in known if policy.id == item.policy), None)
+    shrinks = (
+        weaker(old, target)
+        if old is not None
+        else (f"policy {item.policy_name or 'unknown'} cannot be read, so it counts as stronger",)
+    )
+    consent = _consent(people, DecisionKind.CONSENT_WEAKER, target, now)
+    if shrinks and consent is None:
+        return AlreadyProtected(item=item, elsewhere=False), (
+            _weaker(snapshot, item, old, target, shrinks),
+        )
+    one_way = (
+        old is not None and old.kind is PolicyKind.STANDARD and target.kind is PolicyKind.ENHANCED
+    )
+    if one_way and not match.options.standard_to_enhanced:
+        door = _consent(people, DecisionKind.CONSENT_ENHANCED, target, now)
+        if door is None:
+            return AlreadyProtected(item=item, elsewhere=False), (_one_way(snapshot, item, target),)
+        consent = consent or door
+    return (
+        ChangePolicy(
+            item=item, policy=target, consent=consent.by if consent is not None else "rules"
+        ),
+        (),
+    )
+
+
+def _soft_deleted(
+    match: Match,
+    item: ProtectedItem,
+    people: tuple[PersonDecision, ...],
+    now: datetime,
+    *,
+    elsewhere: bool,
+) -> Found:
+    consent = _consent(people, DecisionKind.CONSENT_UNDELETE, None, now)
+    if consent is not None and not elsewhere:
+        return Undelete(item=item, consent=consent.by), ()
+    if match.options.undelete and not elsewhere:
+        return Undelete(item=item, consent="rules"), ()
+    left = ""
+    if item.deferred_delete is not None:
+        left = f", gone for good in {max((item.deferred_delete - now).days, 0)} days"
+    return Block(state=State.SOFT_DELETED), (
+        finding(
+            "SOFT_DELETED",
+            text="Somebody deleted this VM's backups; they are kept for a while and block a new "
+            "enrollment until they are undeleted or gone.",
+            evidence=f"soft-deleted in vault {item.vault.name}{left}",
+            remedies=remedy.soft_deleted(item),
+        ),
+    )
+
+
+def _stopped(
+    match: Match,
+    item: ProtectedItem,
+    placed: Placed,
+    people: tuple[PersonDecision, ...],
+    now: datetime,
+    *,
+    elsewhere: bool,
+) -> Found:
+    allowed = next(
+        (
+            one
+            for kind in (DecisionKind.CONSENT_RESUME, DecisionKind.CONSENT_UNDELETE)
+            if (one := _consent(people, kind, None, now)) is not None
+        ),
+        None,
+    )
+    if isinstance(placed, Place) and not elsewhere:
+        if allowed is not None:
+            return Resume(item=item, policy=placed.policy, consent=allowed.by), ()
+        if match.options.resume_stopped or (match.options.undelete and item.policy is None):
+            return Resume(item=item, policy=placed.policy, consent="rules"), ()
+    return Block(state=State.STOPPED), (
+        finding(
+            "PROTECTION_STOPPED",
+            text="Somebody stopped this VM's protection; its recovery points are kept and no new "
+            "ones are made.",
+            evidence=f"{item.state} in vault {item.vault.name}",
+            remedies=remedy.stopped(item),
+        ),
+    )
+
+
+def _liveliest(item: ProtectedItem) -> tuple[bool, bool, str]:
+    return (
+        item.state is ProtectionState.SOFT_DELETED,
+        item.state in _STOPPED,
+        item.id.key,
+    )
+
+
+def _consent(
+    people: tuple[PersonDecision, ...], kind: DecisionKind, policy: Policy | None, now: datetime
+) -> PersonDecision | None:
+    """Give the consent in force; a consent to a policy counts for that policy only."""
+    given = in_force(people, kind)
+    if given is None or (given.until is not None and given.until <= now):
+        return None
+    if policy is not None and given.policy.lower() not in {
+        str(policy.id).lower(),
+        policy.name.lower(),
+    }:
+        return None
+    return given
+
+
+def _recreated(snapshot: Snapshot) -> bool:
+    vm, past = snapshot.vm, snapshot.past
+    return vm is not None and bool(past.uid) and past.uid != vm.uid
+
+
+def _other_vm(snapshot: Snapshot, item: ProtectedItem) -> Finding:
+    vm = snapshot.vm
+    return finding(
+        "VM_RECREATED",
+        text="A VM of this name was protected, deleted and created again; the item holds the old "
+        "VM's recovery points.",
+        evidence=f"item in vault {item.vault.name} belongs to vmId {snapshot.past.uid}, the VM is "
+        f"{vm.uid if vm is not None else 'gone'}",
+        remedies=remedy.recreated(item),
+    )
+
+
+def _elsewhere(item: ProtectedItem) -> Finding:
+    return finding(
+        "PROTECTED_ELSEWHERE",
+        text="The VM is protected in a vault that the rules do not choose; it is left alone.",
+        evidence=f"vault {item.vault.name} in group {item.vault.group}, subscription "
+        f"{item.vault.subscription}, policy {item.policy_name or 'unknown'}, {item.state}",
+    )
+
+
+def _contended(item: ProtectedItem, target: Policy, undone: list[datetime]) -> Finding:
+    times = ", ".join(f"{at:%Y-%m-%d %H:%M}" for at in undone[-3:])
+    return finding(
+        "MANAGED_ELSEWHERE",
+        text="Somebody keeps changing this VM's policy back; the service keeps its hands off.",
+        evidence=f"wanted {target.name} in vault {item.vault.name}; changed back at {times} UTC",
+    )
+
+
+def _weaker(
+    snapshot: Snapshot,
+    item: ProtectedItem,
+    old: Policy | None,
+    target: Policy,
+    shrinks: tuple[str, ...],
+) -> Finding:
+    return finding(
+        "POLICY_WEAKER",
+        text=f"The rules now choose policy {target.name}, which is weaker than the present one. "
+        "Changing to it would cut existing recovery points, so nothing is changed.",
+        evidence=f"{old.name if old is not None else item.policy_name} to {target.name}: "
+        + "; ".join(shrinks),
+        remedies=remedy.weaker(snapshot.id, target),
+    )
+
+
+def _one_way(snapshot: Snapshot, item: ProtectedItem, target: Policy) -> Finding:
+    return finding(
+        "POLICY_ONE_WAY",
+        text=f"The rules choose the Enhanced policy {target.name}; there is no way back to a "
+        "Standard one, so somebody must agree.",
+        evidence=f"{item.policy_name or 'a Standard policy'} to {target.name}",
+        remedies=remedy.one_way(snapshot.id, target),
+    )
