@@ -241,7 +241,7 @@ class Ledger(Protocol):
     async def put_look(self, look: Look) -> None: ...
     async def drop_look(self, vault: ArmId) -> None: ...
 
-    # places in (vault, UTC day): one entity per VM, so that taking one twice takes one
+    # places in (vault, UTC day); taking one twice takes one
     async def take_place(self, vault: ArmId, day: str, vm: ArmId, cap: int) -> bool:
         """Take a place unless ``cap`` are taken by others; True also if it was ours already."""
 
