@@ -1,0 +1,178 @@
+"""The composition root: Settings -> credential -> adapters -> Ports, lazy and once per process.
+
+`function_app.py` calls the functions at the end; each imports only what its invocation needs, so
+that the first event after a cold start loads no SDK. Nothing here touches the network at import.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from shared import telemetry
+from shared.domain.messages import NoticeItem, SweepPage, WorkItem, decode, encode
+from shared.errors import BadMessage
+from shared.settings import Settings, read
+
+if TYPE_CHECKING:
+    from shared.notify import Notifier
+    from shared.ports import Clock, ParkedMessages, Ports
+    from shared.web.http import Answer
+
+    Params = Mapping[str, str]
+
+
+class _Process:
+    """What this process has built. One event loop, so no locks."""
+
+    settings: Settings | None = None
+    clock: Clock | None = None
+    parked: ParkedMessages | None = None
+    ports: Ports | None = None
+    notifier: Notifier | None = None
+
+
+def settings() -> Settings:
+    """Read the environment once, and set up telemetry as it says."""
+    if _Process.settings is None:
+        _Process.settings = read(os.environ)
+        if _Process.settings.exporter != "none":
+            from shared.adapters.exporters import providers
+
+            made = providers(_Process.settings)
+            telemetry.install(
+                tracer=made.tracer,
+                meter=made.meter,
+                handler=made.handler,
+                shutdown=made.shutdown,
+            )
+    return _Process.settings
+
+
+async def clock() -> Clock:
+    """Give the clock, synchronized for this invocation."""
+    if _Process.clock is None:
+        from shared.adapters.clock import clock_of
+
+        _Process.clock = clock_of(settings())
+    await _Process.clock.synchronize()
+    return _Process.clock
+
+
+async def ports() -> Ports:
+    """Give everything a use case may reach."""
+    now = await clock()
+    if _Process.ports is None:
+        from shared.adapters.assembly import assemble
+
+        _Process.ports, _Process.notifier = assemble(settings(), now)
+    return _Process.ports
+
+
+async def notifier() -> Notifier:
+    """Give the outbox."""
+    await ports()
+    assert _Process.notifier is not None, "assembled with the ports"
+    return _Process.notifier
+
+
+async def _parked() -> ParkedMessages:
+    if _Process.parked is None:
+        from shared.adapters.assembly import parked_messages
+
+        _Process.parked = parked_messages(settings())
+    return _Process.parked
+
+
+# --- what the triggers call ----------------------------------------------------------------------
+
+
+async def take_event(text: str, trace: str) -> bytes | None:
+    """Give the message for one event, or None if it asks nothing or was parked."""
+    from shared.intake import park, work_item
+
+    now = (await clock()).now()
+    try:
+        work = work_item(text, now, trace)
+    except BadMessage as error:
+        await park(await _parked(), "event", text, error, now, trace)
+        return None
+    return encode(work) if work is not None else None
+
+
+async def enroll(body: bytes, message_id: str, *, backlog: bool) -> None:
+    """Reconcile the VM a message names; park a message that cannot be read."""
+    from shared.reconcile import reconcile
+
+    queue = "enrollments-backlog" if backlog else "enrollments"
+    item = await _decoded(queue, body)
+    if isinstance(item, WorkItem):
+        await reconcile(await ports(), item, message_id, backlog=backlog)
+
+
+async def sweep_page(body: bytes) -> None:
+    """Walk on through one subscription."""
+    from shared.sweep import sweep
+
+    item = await _decoded("sweeps", body)
+    if isinstance(item, SweepPage):
+        await sweep(await ports(), item)
+
+
+async def deliver(body: bytes) -> None:
+    """Deliver what is due of one notice."""
+    item = await _decoded("notices", body)
+    if isinstance(item, NoticeItem):
+        await (await notifier()).deliver(item)
+
+
+async def watch() -> None:
+    """Settle what Azure Backup has finished."""
+    from shared.watch import watch as settle_all
+
+    await settle_all(await ports())
+
+
+async def sweep_tick() -> None:
+    """Release due waits; start the sweeps that are due."""
+    from shared.sweep import tick
+
+    await tick(await ports())
+
+
+async def tick_notices() -> None:
+    """Re-drive notices."""
+    outbox = await notifier()
+    await outbox.tick((await clock()).now())
+
+
+async def park_poison(queue: str, body: bytes) -> None:
+    """Park a message that failed five times, tell the operators, mark its VM."""
+    from shared.poison import park_poisoned
+
+    await park_poisoned(await ports(), queue, body)
+
+
+async def answer(
+    what: str, *, method: str, url: str, params: Params, headers: Params, body: bytes
+) -> Answer:
+    """Answer one HTTP request."""
+    from shared.web.api import respond
+    from shared.web.http import Request
+
+    named = {name.lower(): value for name, value in headers.items()}
+    request = Request(method=method, url=url, params=params, headers=named, body=body)
+    return await respond(what, request, ports)
+
+
+async def _decoded(queue: str, body: bytes) -> WorkItem | SweepPage | NoticeItem | None:
+    from shared.intake import park
+
+    try:
+        return decode(body)
+    except BadMessage as error:
+        now = _Process.clock.now() if _Process.clock is not None else datetime.now(UTC)
+        await park(await _parked(), queue, body.decode(errors="replace"), error, now, "")
+        return None

@@ -1,0 +1,1 @@
+"""HTTP: the operators' small API and the coverage page."""
