@@ -1,0 +1,62 @@
+# Targets for people. `make help` lists them; `make demo` and `make test` do all the set-up.
+PYTHON ?= $(shell command -v python3.13 2>/dev/null || ls -d $(HOME)/.pyenv/versions/3.13*/bin/python3.13 2>/dev/null | tail -1)
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+TOOLS := node_modules/.installed
+JSON ?=
+BENCH ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo up test test-all check bench conformance conformance-az package clean
+
+help: ## Lists the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1\t/' | expand -t 20
+
+setup: $(STAMP) $(TOOLS) ## Creates .venv (Python 3.13) and the storage emulator
+
+$(STAMP): requirements.txt requirements/ops.txt requirements/dev.txt
+	@test -n "$(PYTHON)" || { echo "Python 3.13 is missing: install it (pyenv install 3.13, or uv python install 3.13) or run make PYTHON=/path/to/python3.13"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "installing Python packages (about a minute the first time)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt -r requirements/ops.txt -r requirements/dev.txt
+	@touch $@
+
+$(TOOLS): package-lock.json
+	@command -v node >/dev/null || { echo "Node 20 is missing (it runs Azurite, the storage emulator): install it, e.g. apt-get install nodejs npm"; exit 1; }
+	@echo "installing the storage emulator"
+	@npm ci --no-audit --no-fund --silent
+	@touch $@
+
+demo: setup ## Plays the main job: VMs are created, enrolled, or their owners told why not
+	@$(BIN)/python -m demo $(if $(JSON),--json $(JSON)) $(ARGS)
+
+up: setup ## Runs the simulated Azure with the app in it, to play with
+	@$(BIN)/python -m simulator up $(ARGS)
+
+test: setup ## Runs the tests (under five minutes)
+	@$(BIN)/python -m pytest -q $(ARGS)
+
+test-all: setup ## Runs the tests with every cell of the big matrices
+	@$(BIN)/python -m pytest -q --all-cells $(ARGS)
+
+check: setup ## Lint, format, types, import contracts, requirements
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+bench: setup ## Runs the benchmarks, or one: make bench BENCH=burst JSON=FILE
+	@$(BIN)/python -m bench $(BENCH) $(if $(JSON),--json $(JSON)) $(ARGS)
+
+conformance: setup ## Holds simulator and adapters against recorded reality
+	@$(BIN)/python -m pytest -q tests/conformance $(ARGS)
+
+conformance-az: setup ## Drives the simulator with the real az (installs it in .venv-az)
+	@$(BIN)/python -m tests.conformance.az $(ARGS)
+
+package: setup ## Builds the deployment package; its path is the last line
+	@$(BIN)/python -m packaging_tools.build $(ARGS)
+
+clean: ## Removes what setup and tests made
+	rm -rf $(VENV) node_modules build .mypy_cache .ruff_cache .hypothesis
