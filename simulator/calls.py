@@ -15,6 +15,7 @@ class LoggedCall:
     at: datetime
     method: str
     path: str
+    query: str
     template: str
     operation: str
     action: str

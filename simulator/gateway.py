@@ -9,26 +9,26 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from email.utils import format_datetime
+from urllib.parse import urlencode
 
 from simulator.access import Access
 from simulator.arm import (
     BY_GATEWAY,
     Call,
     Json,
-    Match,
     Principal,
-    PrincipalKind,
     Refusal,
     Reply,
     Route,
-    Router,
 )
 from simulator.budgets import Budgets
 from simulator.calls import LoggedCall
+from simulator.checks import check_group, check_subscription, check_version, kind_of
 from simulator.faults import Faults
 from simulator.locks import check_locks
 from simulator.registration import check_registered
-from simulator.world import SETTLED, World
+from simulator.routing import Match, Router
+from simulator.world import World
 
 NOT_SIMULATED = "NotSimulated"
 #: Resource Graph needs no action of its own: its rows are what the caller may read (facts §8.3).
@@ -91,6 +91,7 @@ class Gateway:
                 at=world.now(),
                 method=incoming.method,
                 path=incoming.path,
+                query=urlencode(incoming.query),
                 template=route.template if route else "",
                 operation=route.operation if route else "",
                 action=route.action if route else "",
@@ -119,15 +120,15 @@ class Gateway:
 
     def _guarded(self, route: Route, call: Call, headers: dict[str, str]) -> tuple[Reply, str]:
         world = self._world
-        self._check_version(route, call)
-        self._check_subscription(call)
-        self._check_group(call)
+        check_version(route, call)
+        check_subscription(world, call)
         order = self.faults.take(call, route)
         if order is not None and (faulty := order.instead(call)) is not None:
             return faulty, order.name
-        check_registered(world, call, _kind_of(route).split("/")[0])
+        check_registered(world, call, kind_of(route).split("/")[0])
         if route.action and route.action not in UNGUARDED:
             self.access.authorize(call.principal, route.action, scope_of(call))
+        check_group(world, call)
         headers.update(self.budgets.charge(call, route))
         check_locks(world, call, route)
         reply = route.handler(world, call)
@@ -158,53 +159,6 @@ class Gateway:
             action=match.route.action,
         )
 
-    def _check_version(self, route: Route, call: Call) -> None:
-        version = call.api_version
-        if not version:
-            raise Refusal(
-                400,
-                "MissingApiVersionParameter",
-                "The api-version query parameter (?api-version=) is required for all requests.",
-                headers=BY_GATEWAY,
-            )
-        if not route.api_versions.accepts(version):
-            kind = _kind_of(route)
-            raise Refusal(
-                400,
-                "InvalidResourceType",
-                f"The resource type could not be found in the namespace '{kind.split('/')[0]}' "
-                f"for api version '{version}'. The supported api-versions of '{kind}' are "
-                f"'{route.api_versions.spelled()}'.",
-                headers=BY_GATEWAY,
-            )
-
-    def _check_subscription(self, call: Call) -> None:
-        known = self._world.subscriptions
-        if call.subscription and known and call.subscription.lower() not in known:
-            raise Refusal(
-                404,
-                "SubscriptionNotFound",
-                f"The subscription '{call.subscription}' could not be found.",
-                headers=BY_GATEWAY,
-            )
-
-    def _check_group(self, call: Call) -> None:
-        words = call.resource_id.split("/")
-        if len(words) < 6 or words[3].lower() != "resourcegroups":
-            return
-        group = "/".join(words[:5])
-        if self._world.get(group) is not None:
-            return
-        if call.principal.kind is PrincipalKind.SYSTEM:
-            ensure_group(self._world, group, call.body)
-            return
-        raise Refusal(
-            404,
-            "ResourceGroupNotFound",
-            f"Resource group '{words[4]}' could not be found.",
-            headers=BY_GATEWAY,
-        )
-
     def _common_headers(
         self, incoming: Incoming, request_id: str, correlation_id: str
     ) -> dict[str, str]:
@@ -222,24 +176,6 @@ class Gateway:
         if client := incoming.headers.get("x-ms-client-request-id"):
             headers["x-ms-client-request-id"] = client
         return headers
-
-
-def ensure_group(world: World, group_id: str, member: Json | None = None) -> None:
-    """Create the group a seed or timeline takes for granted."""
-    if world.get(group_id) is None:
-        location = member.get("location", "") if isinstance(member, dict) else ""
-        world.put(
-            group_id,
-            {
-                "id": group_id,
-                "name": group_id.rsplit("/", 1)[-1],
-                "type": "Microsoft.Resources/resourceGroups",
-                "location": location or "westeurope",
-                "properties": {"provisioningState": "Succeeded"},
-            },
-            None,
-            at=world.started - SETTLED,
-        )
 
 
 def scope_of(call: Call) -> str:
@@ -287,14 +223,6 @@ def _parsed(raw: bytes) -> Json | None:
 def _key(name: str) -> str:
     """OData options and api-version are case-insensitive; keep other names as sent."""
     return name.lower() if name.lower() == "api-version" else name
-
-
-def _kind_of(route: Route) -> str:
-    words = route.template.strip("/").split("/")
-    if "providers" not in words:
-        return "Microsoft.Resources/" + "/".join(words[0::2])
-    tail = words[len(words) - words[::-1].index("providers") :]
-    return "/".join([tail[0], *tail[1::2]])
 
 
 def _code_of(body: Json | None) -> str:

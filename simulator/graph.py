@@ -13,7 +13,9 @@ from typing import cast
 
 from simulator.arm import Call, Json, Refusal, Reply, Route, Versions
 from simulator.graph_rows import BACKUP, CONTAINERS, TABLES, Row, container_rows, resource_rows
-from simulator.kql import (
+from simulator.kql import parse
+from simulator.kql_run import run
+from simulator.kql_tree import (
     Among,
     Compare,
     Constant,
@@ -24,9 +26,7 @@ from simulator.kql import (
     Take,
     UnsupportedQueryError,
     Where,
-    parse,
 )
-from simulator.kql_run import run
 from simulator.world import World
 
 PAGE = 1000

@@ -1,13 +1,12 @@
 """Runs a parsed query over rows: every expression becomes a function of a row, once."""
 
 import json
-import operator
 from collections.abc import Callable, Iterable, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import assert_never
 
 from simulator.arm import Json
-from simulator.kql import (
+from simulator.kql_tree import (
     Among,
     Apply,
     Column,
@@ -29,6 +28,7 @@ from simulator.kql import (
     UnsupportedQueryError,
     Where,
 )
+from simulator.kql_values import NUMERIC, TEXTUAL, dynamic, moment, number, sortable, text, utc
 
 type Row = Mapping[str, Json]
 type Reader = Callable[[Row], Json]
@@ -69,7 +69,7 @@ def _applied(step: Operator, rows: list[Row], now: datetime) -> list[Row]:
 
 def _ordered(rows: list[Row], keys: list[tuple[Reader, bool]]) -> list[Row]:
     for read, descending in reversed(keys):
-        rows = sorted(rows, key=lambda row: _sortable(read(row)), reverse=descending)
+        rows = sorted(rows, key=lambda row: sortable(read(row)), reverse=descending)
     return rows
 
 
@@ -104,26 +104,17 @@ def _aggregate(value: Expression, rows: list[Row], now: datetime) -> Json:
             return sum(1 for row in rows if wanted(row))
         case Apply("dcount", (inner,)):
             read = _reader(inner, now)
-            return len({_text(read(row)) for row in rows})
+            return len({text(read(row)) for row in rows})
         case Apply("sum" | "min" | "max" as name, (inner,)):
             read = _reader(inner, now)
             values = [v for row in rows if isinstance(v := read(row), (int, float, str))]
             if name == "sum":
                 return sum(v for v in values if isinstance(v, (int, float)))
             chosen = min if name == "min" else max
-            return chosen(values, key=_sortable) if values else None
+            return chosen(values, key=sortable) if values else None
         case Apply(name, _):
             raise UnsupportedQueryError(f"the aggregate '{name}' is not simulated")
     raise UnsupportedQueryError("summarize takes aggregates")
-
-
-def _sortable(value: Json) -> tuple[int, float, str]:
-    """Order nothing before numbers before texts, so that any column can be sorted."""
-    if value is None:
-        return (0, 0.0, "")
-    if isinstance(value, (int, float)):
-        return (1, float(value), "")
-    return (2, 0.0, _text(value))
 
 
 def _readers(columns: tuple[Column, ...], now: datetime) -> list[tuple[str, Reader]]:
@@ -178,7 +169,7 @@ def _step(value: Json, step: str | int) -> Json:
 
 
 def _comparison(sign: str, left: Reader, right: Reader) -> Reader:
-    textual, numeric = _TEXTUAL[sign], _NUMERIC.get(sign)
+    textual, numeric = TEXTUAL[sign], NUMERIC.get(sign)
 
     def compare(row: Row) -> bool:
         a, b = left(row), right(row)
@@ -188,38 +179,38 @@ def _comparison(sign: str, left: Reader, right: Reader) -> Reader:
             return (a == b) == (sign in {"==", "=~"})
         if numeric is not None and (a is None or b is None):
             return False
-        return textual(_text(a), _text(b))
+        return textual(text(a), text(b))
 
     return compare
 
 
 def _membership(read: Reader, values: list[Json], folded: bool, negated: bool) -> Reader:
     if folded:
-        low = {_text(value).lower() for value in values}
-        return lambda row: (_text(read(row)).lower() in low) is not negated
-    exact = {_text(value) for value in values}
-    return lambda row: (_text(read(row)) in exact) is not negated
+        low = {text(value).lower() for value in values}
+        return lambda row: (text(read(row)).lower() in low) is not negated
+    exact = {text(value) for value in values}
+    return lambda row: (text(read(row)) in exact) is not negated
 
 
 def _function(name: str, arguments: tuple[Expression, ...], now: datetime) -> Reader:
     read = [_reader(argument, now) for argument in arguments]
     match name, len(read):
         case "tostring", 1:
-            return lambda row: _text(read[0](row))
+            return lambda row: text(read[0](row))
         case "tolower", 1:
-            return lambda row: _text(read[0](row)).lower()
+            return lambda row: text(read[0](row)).lower()
         case "toupper", 1:
-            return lambda row: _text(read[0](row)).upper()
+            return lambda row: text(read[0](row)).upper()
         case (("toint" | "tolong" | "todouble" | "toreal"), 1):
-            return lambda row: _number(read[0](row), whole=name in {"toint", "tolong"})
+            return lambda row: number(read[0](row), whole=name in {"toint", "tolong"})
         case "tobool", 1:
-            return lambda row: _text(read[0](row)).lower() in {"true", "1"}
+            return lambda row: text(read[0](row)).lower() in {"true", "1"}
         case (("parse_json" | "todynamic"), 1):
-            return lambda row: _dynamic(read[0](row))
+            return lambda row: dynamic(read[0](row))
         case "isempty", 1:
-            return lambda row: not _text(read[0](row))
+            return lambda row: not text(read[0](row))
         case "isnotempty", 1:
-            return lambda row: bool(_text(read[0](row)))
+            return lambda row: bool(text(read[0](row)))
         case "isnull", 1:
             return lambda row: read[0](row) is None
         case "isnotnull", 1:
@@ -229,17 +220,17 @@ def _function(name: str, arguments: tuple[Expression, ...], now: datetime) -> Re
         case "array_length", 1:
             return lambda row: len(v) if isinstance(v := read[0](row), list) else None
         case "coalesce", _:
-            return lambda row: next((v for r in read if _text(v := r(row))), None)
+            return lambda row: next((v for r in read if text(v := r(row))), None)
         case "strcat", _:
-            return lambda row: "".join(_text(r(row)) for r in read)
+            return lambda row: "".join(text(r(row)) for r in read)
         case (("iff" | "iif"), 3):
             return lambda row: read[1](row) if read[0](row) else read[2](row)
         case "now", 0:
-            return lambda _row: _utc(now)
+            return lambda _row: utc(now)
         case "ago", 1:
-            return lambda row: _utc(now - timedelta(seconds=float(_text(read[0](row)))))
+            return lambda row: utc(now - timedelta(seconds=float(text(read[0](row)))))
         case (("todatetime" | "datetime"), 1):
-            return lambda row: _moment(read[0](row))
+            return lambda row: moment(read[0](row))
         case "__step", 2:
             inner = arguments[1]
             steps = inner.steps if isinstance(inner, Path) else ()
@@ -253,80 +244,3 @@ def _stepped(value: Json, steps: tuple[str | int, ...]) -> Json:
     for step in steps:
         value = _step(value, step)
     return value
-
-
-def _text(value: Json) -> str:
-    match value:
-        case str():
-            return value
-        case None:
-            return ""
-        case bool():
-            return "true" if value else "false"
-        case dict() | list():
-            return json.dumps(value, separators=(",", ":"))
-    return str(value)
-
-
-def _number(value: Json, *, whole: bool) -> Json:
-    try:
-        number = float(_text(value))
-    except ValueError:
-        return None
-    return int(number) if whole else number
-
-
-def _dynamic(value: Json) -> Json:
-    if not isinstance(value, str):
-        return value
-    try:
-        return json.loads(value)
-    except ValueError:
-        return None
-
-
-def _moment(value: Json) -> Json:
-    """Return a date as text that sorts by time: UTC, always six digits of fraction."""
-    try:
-        at = datetime.fromisoformat(_text(value))
-    except ValueError:
-        return None
-    return _utc(at if at.tzinfo else at.replace(tzinfo=UTC))
-
-
-def _utc(at: datetime) -> str:
-    return at.astimezone(UTC).isoformat(timespec="microseconds")
-
-
-def _has(text: str, term: str) -> bool:
-    words = "".join(c if c.isalnum() else " " for c in text.lower()).split()
-    wanted = "".join(c if c.isalnum() else " " for c in term.lower()).split()
-    if len(wanted) == 1:
-        return wanted[0] in words
-    return " ".join(wanted) in " ".join(words)
-
-
-_NUMERIC: Mapping[str, Callable[[float, float], bool]] = {
-    "<": operator.lt,
-    "<=": operator.le,
-    ">": operator.gt,
-    ">=": operator.ge,
-}
-_TEXTUAL: Mapping[str, Callable[[str, str], bool]] = {
-    "==": operator.eq,
-    "!=": operator.ne,
-    "=~": lambda a, b: a.lower() == b.lower(),
-    "!~": lambda a, b: a.lower() != b.lower(),
-    "startswith": lambda a, b: a.lower().startswith(b.lower()),
-    "!startswith": lambda a, b: not a.lower().startswith(b.lower()),
-    "endswith": lambda a, b: a.lower().endswith(b.lower()),
-    "!endswith": lambda a, b: not a.lower().endswith(b.lower()),
-    "contains": lambda a, b: b.lower() in a.lower(),
-    "!contains": lambda a, b: b.lower() not in a.lower(),
-    "has": _has,
-    "!has": lambda a, b: not _has(a, b),
-    "<": operator.lt,
-    "<=": operator.le,
-    ">": operator.gt,
-    ">=": operator.ge,
-}

@@ -12,7 +12,8 @@ from typing import cast
 from urllib.parse import quote
 
 from simulator.arm import Json
-from simulator.gateway import NOT_SIMULATED, Incoming, ensure_group
+from simulator.checks import ensure_group
+from simulator.gateway import NOT_SIMULATED, Incoming
 from simulator.ids import ResourceId
 from simulator.tokens import Person
 from simulator.world import SETTLED, SYSTEM, Body, Cause, Subscription, World

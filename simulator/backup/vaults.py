@@ -16,7 +16,7 @@ from simulator.backup.paging import page
 from simulator.backup.state import BackupState, Config, Failure, Operation, Status, Vault
 from simulator.backup.vault_bodies import changed, in_list, new_body, redundancy, settled
 from simulator.backup.vault_lookup import vault_of
-from simulator.gateway import ensure_group
+from simulator.checks import ensure_group
 from simulator.world import Cause, World
 
 #: The number at the head of a vault operation's id tells what it does (recorded).
