@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from shared.domain.findings import Finding
 from shared.domain.ids import ArmId
@@ -34,8 +34,10 @@ from shared.domain.records import (
     Row,
     SweepMark,
 )
-from shared.domain.rules import Rules
-from shared.settings import Settings
+
+if TYPE_CHECKING:  # the rules module loads a YAML parser, which intake must not pay for
+    from shared.domain.rules import Rules
+    from shared.settings import Settings
 
 
 class Clock(Protocol):
