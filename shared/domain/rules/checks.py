@@ -8,6 +8,7 @@ from uuid import UUID
 
 import msgspec
 
+from shared.domain.catalogue import CATALOGUE
 from shared.domain.ids import VAULTS, ArmId
 from shared.domain.rules.decode import Decoder, Path
 from shared.domain.rules.model import (
@@ -48,6 +49,7 @@ def problems(content: RulesFile, decoder: Decoder) -> list[Problem]:
         *_selectors(content, say),
         *_reach(content, say),
         *_notices(content, say),
+        *_tell(content, say),
     ]
     return sorted(found, key=lambda problem: (problem.line, problem.column))
 
@@ -200,7 +202,8 @@ def _reach(content: RulesFile, say: Say) -> Found:
         demands = _demands(rule.when)
         for name, others, selector in earlier:
             hidden = rule.when == selector or (
-                others is not None and demands is not None and _covers(others, demands)
+                others is not None
+                and (not others or (demands is not None and _covers(others, demands)))
             )
             if hidden:
                 yield say(
@@ -251,4 +254,19 @@ def _notices(content: RulesFile, say: Say) -> Found:
                     (*path, at),
                     f"{target[:60]!r} is no target of a notice",
                     "owner, topic, mail:ADDRESS, teams:CHANNEL or webhook:NAME",
+                )
+
+
+def _tell(content: RulesFile, say: Say) -> Found:
+    places: list[tuple[Path, tuple[str, ...] | None]] = [
+        (("options", "tell"), content.options.tell),
+        *((("rules", at, "options", "tell"), r.options.tell) for at, r in enumerate(content.rules)),
+    ]
+    if isinstance(content.default, DefaultRule):
+        places.append((("default", "options", "tell"), content.default.options.tell))
+    for path, codes in places:
+        for at, code in enumerate(codes or ()):
+            if code not in CATALOGUE:
+                yield say(
+                    (*path, at), f"there is no finding {code[:60]!r}", did_you_mean(code, CATALOGUE)
                 )

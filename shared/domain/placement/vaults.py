@@ -1,0 +1,140 @@
+"""Which vaults are candidates for a VM, and in which order."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from shared.domain.ids import ArmId
+from shared.domain.model import ProtectedItem, ProtectionState, Room, Snapshot, Vault, Vm, region_of
+from shared.domain.readiness.limits import LIMITS
+from shared.domain.rules.model import Preference, Subscriptions, VaultSet
+from shared.domain.rules.selectors import Traits, tag_conditions
+from shared.domain.selection import Match
+from shared.domain.spelling import plain
+
+EMPTY = Room(items=0, today=0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """A vault that rules allow for a VM, with what ranks it."""
+
+    vault: Vault
+    vaults: VaultSet
+    set_name: str
+    set_rank: int
+    listed: int
+
+
+def candidates(match: Match, snapshot: Snapshot) -> tuple[Candidate, ...]:
+    """Give every vault of the VM's region that the rule's sets name or tag, unranked."""
+    vm = snapshot.vm
+    if vm is None:
+        return ()
+    region = region_of(vm.location)
+    found: dict[str, Candidate] = {}
+    for rank, (name, vaults) in enumerate(match.ready.vaults):
+        for vault in snapshot.vaults:
+            if region_of(vault.location) != region or vault.id.key in found:
+                continue
+            listed = _listed(vaults, vault)
+            if not why_not(match, vaults, vault, vm):
+                found[vault.id.key] = Candidate(
+                    vault=vault, vaults=vaults, set_name=name, set_rank=rank, listed=listed
+                )
+    return tuple(found.values())
+
+
+def why_not(match: Match, vaults: VaultSet, vault: Vault, vm: Vm) -> str:
+    """Say why a set does not take a vault of the VM's region; "" if it does."""
+    same = vault.id.subscription.lower() == vm.id.subscription.lower()
+    if vaults.subscriptions is Subscriptions.SAME and not same:
+        return "it lies in another subscription"
+    named = _listed(vaults, vault) < len(vaults.ids)
+    if vault.private_endpoints and not named:
+        return "it has private endpoints and is not named in the rules"
+    if named:
+        return ""
+    if not vaults.tags and not vaults.same_tag:
+        return "it is not named in the rules"
+    tags = {plain(name): plain(value) for name, value in vault.tags.items()}
+    seen = Traits(
+        tags=tags, subscription="", group="", name="", region="", os="", size="", publisher=""
+    )
+    for condition in tag_conditions(vaults.tags):
+        if not condition.test(seen):
+            return condition.why_not(seen)
+    for name in vaults.same_tag:
+        own = match.tags.get(plain(name))
+        if own is None:
+            return f"the VM has no tag {name}"
+        if tags.get(plain(name)) != plain(own.value):
+            return f"its tag {name} is not the VM's {own.value!r}"
+    return ""
+
+
+def own_item(snapshot: Snapshot, vaults: Sequence[Vault]) -> ProtectedItem | None:
+    """Give this VM's item in one of these vaults: placement of an enrolled VM is sticky."""
+    keys = {vault.id.key for vault in vaults}
+    mine = [
+        item
+        for item in snapshot.items
+        if item.vault.key in keys and (item.source is None or item.source == snapshot.id)
+    ]
+    return min(
+        mine,
+        key=lambda item: (
+            item.state is ProtectionState.SOFT_DELETED,
+            item.state is ProtectionState.STOPPED,
+            item.id.key,
+        ),
+        default=None,
+    )
+
+
+def _listed(vaults: VaultSet, vault: Vault) -> int:
+    """Give the vault's position in the set's list; one past the end if it is not in it."""
+    for at, text in enumerate(vaults.ids):
+        if text.strip().strip("/").lower() == vault.id.key.strip("/"):
+            return at
+    return len(vaults.ids)
+
+
+def rank(one: Candidate, snapshot: Snapshot, vm: Vm) -> tuple[object, ...]:
+    """Order candidates: set, then the set's preferences, then a hash of VM and vault."""
+    keys: list[object] = [one.set_rank]
+    vault, wanted = one.vault, one.vaults.redundancy
+    for preference in one.vaults.prefer:
+        match preference:
+            case Preference.LISTED:
+                keys.append(one.listed)
+            case Preference.SAME_SUBSCRIPTION:
+                keys.append(vault.id.subscription.lower() != vm.id.subscription.lower())
+            case Preference.REDUNDANCY:
+                keys.append(wanted is not None and vault.redundancy != wanted.value)
+            case Preference.IMMUTABLE:
+                keys.append(vault.immutability not in {"Unlocked", "Locked"})
+            case Preference.ROOM:
+                keys.append(room_of(snapshot, one).items * 10 // LIMITS.number("vault_vms"))
+    return (*keys, tie(snapshot.id, vault.id.key))
+
+
+def tie(vm: ArmId, other: str) -> str:
+    """Break a tie the same way in every run: the smaller hash of VM and candidate wins.
+
+    Hashing both (and not the VM alone) keeps a VM's choice when other candidates come or go.
+    """
+    return hashlib.blake2b(f"{vm.key}|{other}".encode(), digest_size=8).hexdigest()
+
+
+def room_of(snapshot: Snapshot, one: Candidate) -> Room:
+    return snapshot.room.get(one.vault.id.key, EMPTY)
+
+
+def is_taken(snapshot: Snapshot, vault: Vault) -> bool:
+    return any(
+        item.vault == vault.id and item.source is not None and item.source != snapshot.id
+        for item in snapshot.items
+    )

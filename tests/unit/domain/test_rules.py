@@ -1,0 +1,321 @@
+"""The rules file: what it takes, what it refuses, and where it points when it refuses."""
+
+import pytest
+
+from shared.domain.rules import Rules, parse
+from shared.domain.rules.model import FirstBackup, TrustedLaunch
+from shared.domain.rules.tree import MAX_BYTES
+from shared.errors import BadRules
+from tests.unit.domain.worlds import RULES
+
+SMALL = """version: 1
+tiers:
+  tag: backup-tier
+  names:
+    gold: {standard: gold}
+vaults:
+  central: {tags: {backup-vault: central}}
+default: nothing
+"""
+
+
+def problems(text: str) -> list[str]:
+    with pytest.raises(BadRules) as caught:
+        parse(text, "r.yaml")
+    return [str(problem) for problem in caught.value.problems]
+
+
+def warnings(text: str) -> list[str]:
+    return [str(problem) for problem in parse(text, "r.yaml").warnings]
+
+
+def test_a_small_file_is_enough() -> None:
+    rules = parse(SMALL, "r.yaml")
+    assert rules.default is None
+    assert rules.warnings == ()
+
+
+def test_equal_text_has_an_equal_version_and_other_text_another() -> None:
+    assert parse(SMALL).version == parse(SMALL, "elsewhere.yaml").version
+    assert parse(SMALL).version != parse(SMALL + "# a comment\n").version
+    assert len(parse(SMALL).version) == 12
+
+
+@pytest.mark.parametrize(
+    "text, said",
+    [
+        pytest.param("", "r.yaml:1:1: error: the file is empty", id="empty"),
+        pytest.param("- a", "r.yaml:1:1: error: the file must be a mapping, not a list", id="list"),
+        pytest.param("a: [", "r.yaml:1:5: error: expected the node content", id="not YAML"),
+        pytest.param("a: &x 1", "r.yaml:1:4: error: anchors and aliases", id="anchor"),
+        pytest.param("a: *x", "r.yaml:1:4: error: anchors and aliases", id="alias"),
+        pytest.param("a: !!python/name:os.system x", "the tag tag:yaml.org", id="tag"),
+        pytest.param("a: {<<: {b: 1}}", "merge keys are not taken", id="merge key"),
+        pytest.param("a: 1\n---\nb: 2", "r.yaml:2:1: error: a second document", id="documents"),
+        pytest.param("{a: " * 60, "nested deeper than", id="depth"),
+        pytest.param("a: \x07", "error:", id="control character"),
+        pytest.param("[" * 5000, "nested deeper than", id="bomb of brackets"),
+        pytest.param("a: [" + "1," * 51_000 + "1]", "more than 50000 values", id="many values"),
+        pytest.param("? [a]\n: b", "a key must be a word", id="complex key"),
+    ],
+)
+def test_only_harmless_yaml_is_taken(text: str, said: str) -> None:
+    assert said in problems(text)[0]
+
+
+def test_a_file_of_ten_megabytes_is_refused_before_it_is_parsed() -> None:
+    found = problems("# " + "x" * (10 * 1024 * 1024))
+    assert len(found) == 1
+    assert f"at most {MAX_BYTES // 1024} KB" in found[0]
+
+
+@pytest.mark.parametrize(
+    "old, new, said",
+    [
+        pytest.param(
+            "version: 1", "version: 2", ":1:10: error: version cannot be 2", id="newer format"
+        ),
+        pytest.param(
+            "version: 1", "version: one", ":1:10: error: version is 'one'", id="wrong type"
+        ),
+        pytest.param("version: 1\n", "", "the file lacks 'version'", id="missing key"),
+        pytest.param(
+            "tag: backup-tier",
+            "tga: x",
+            ":3:3: error: unknown key 'tga' in tiers (did you mean 'tag'?)",
+            id="unknown key",
+        ),
+        pytest.param(
+            "{standard: gold}",
+            "{standard: gold, retention: 30}",
+            "retention belongs to the policy",
+            id="retention per VM",
+        ),
+        pytest.param(
+            "default: nothing",
+            "default: nothing\nstorage_account: x",
+            "no storage account has to be named",
+            id="storage account",
+        ),
+        pytest.param(
+            "default: nothing",
+            "default: nothign",
+            ":8:10: error: default cannot be 'nothign' (did you mean 'nothing'?)",
+            id="unknown word",
+        ),
+        pytest.param("default: nothing", "default: [a]", "default must be", id="wrong shape"),
+        pytest.param(
+            "default: nothing",
+            "default: {tier: glod}",
+            ":8:17: error: there is no tier 'glod' (did you mean 'gold'?)",
+            id="tier that does not exist",
+        ),
+        pytest.param(
+            "default: nothing",
+            "default: {vaults: centrl}",
+            "there is no vault set 'centrl' (did you mean 'central'?)",
+            id="vault set that does not exist",
+        ),
+        pytest.param(
+            "default: nothing",
+            "default: {notices: team}",
+            "there is no route 'team'",
+            id="route that does not exist",
+        ),
+        pytest.param(
+            "{standard: gold}", "{standard: 1gold}", "is no policy name", id="bad policy name"
+        ),
+        pytest.param(
+            "{standard: gold}",
+            "{standard: gold, enhanced: Gold}",
+            "cannot be Standard and Enhanced at once",
+            id="policy of both kinds",
+        ),
+        pytest.param(
+            "{standard: gold}", "{aliases: g}", "tier gold names no policy", id="empty tier"
+        ),
+        pytest.param(
+            "    gold: {standard: gold}",
+            "    gold: {standard: gold}\n    silver: {standard: silver, aliases: Gold}",
+            "'Gold' means tier gold already",
+            id="alias of two tiers",
+        ),
+        pytest.param(
+            "{tags: {backup-vault: central}}",
+            "{redundancy: GeoRedundant}",
+            "names no vault",
+            id="vault set without vaults",
+        ),
+        pytest.param(
+            "{tags: {backup-vault: central}}",
+            "{ids: /subscriptions/x}",
+            "is no vault id",
+            id="bad vault id",
+        ),
+        pytest.param(
+            "default: nothing",
+            "default: nothing\nrules: [{name: a}, {name: A}]",
+            "a second rule is called 'A'",
+            id="duplicate rule names",
+        ),
+        pytest.param(
+            "default: nothing",
+            "default: nothing\nrules: [{name: a, when: {subscriptions: prod}}]",
+            "'prod' is no subscription id",
+            id="subscription name instead of id",
+        ),
+        pytest.param(
+            "default: nothing",
+            "default: nothing\nrules: [{name: a, when: {tags: {Backup-Tier: glod}}}]",
+            "'glod' is no value of tag Backup-Tier (did you mean 'gold'?)",
+            id="unknown tag value",
+        ),
+        pytest.param(
+            "default: nothing",
+            "default: nothing\nrules: [{name: a, when: {tags: {env: {}}}}]",
+            "tests nothing",
+            id="empty tag test",
+        ),
+        pytest.param(
+            "default: nothing",
+            "default: nothing\nrules: [{name: a, when: {os: Linus}}]",
+            "did you mean 'Linux'?",
+            id="unknown system",
+        ),
+        pytest.param(
+            "default: nothing",
+            "default: nothing\nexclusions: [{name: lab, when: {names: a}, expires: 2027-01-01}]",
+            "exclusions[1] lacks 'owner'",
+            id="exclusion without owner",
+        ),
+        pytest.param(
+            "default: nothing",
+            "default: nothing\nexclusions: [{name: lab, when: {names: a}, owner: me@x, reason: because}]",
+            "exclusions[1] lacks 'expires'",
+            id="exclusion without end",
+        ),
+        pytest.param(
+            "default: nothing",
+            "default: nothing\nexclusions: [{name: lab, when: {names: a}, owner: me@x, reason: because, expires: never}]",
+            "not a date (write YYYY-MM-DD)",
+            id="exclusion with a bad end",
+        ),
+        pytest.param(
+            "default: nothing",
+            "default: nothing\ntag_exclusions: [{tag: no-backup}]",
+            "tag_exclusions[1] lacks 'max_days'",
+            id="tag exclusion without limit",
+        ),
+        pytest.param(
+            "default: nothing",
+            "default: nothing\nnotices: {fallback: ops@contoso.com}",
+            "is no target of a notice",
+            id="notice target without scheme",
+        ),
+        pytest.param(
+            "default: nothing",
+            "default: nothing\nDefault: nothing",
+            "Default is there twice (first in line 8)",
+            id="duplicate key",
+        ),
+        pytest.param(
+            "default: nothing",
+            "default: nothing\noptions: {network_check: yes}",
+            "write true or false",
+            id="yes is no boolean",
+        ),
+        pytest.param(
+            "default: nothing",
+            "default: nothing\noptions: {grace_minutes: -1}",
+            "from 0 to 10080",
+            id="number out of range",
+        ),
+        pytest.param(
+            "default: nothing",
+            "default: nothing\noptions: {tell: TAG_VALUE_UNKNWON}",
+            "did you mean 'TAG_VALUE_UNKNOWN'?",
+            id="unknown finding code",
+        ),
+        pytest.param("default: nothing", "default:", "default has no value", id="value forgotten"),
+    ],
+)
+def test_a_mistake_is_named_with_its_place_and_the_nearest_right_word(
+    old: str, new: str, said: str
+) -> None:
+    assert old in SMALL
+    found = problems(SMALL.replace(old, new))
+    assert any(said in line for line in found), found
+
+
+def test_every_problem_is_told_at_once() -> None:
+    text = SMALL.replace("version: 1", "version: x").replace("nothing", "nothin")
+    assert len(problems(text)) == 2
+
+
+@pytest.mark.parametrize(
+    "addition, said",
+    [
+        pytest.param(
+            "rules: [{name: a, when: {tags: {env: prod}}}, {name: b, when: {tags: {Env: Prod}, regions: x}}]",
+            "rule 'b' is never reached: 'a' before it takes all its VMs",
+            id="hidden by an earlier rule",
+        ),
+        pytest.param(
+            "rules: [{name: a}, {name: b, when: {any: [{names: x}]}}]",
+            "rule 'b' is never reached",
+            id="hidden by a rule that takes everything",
+        ),
+        pytest.param(
+            "rules: [{name: a, ignore: not ours, tier: gold}]",
+            "needs neither vaults nor tier",
+            id="ignore with a tier",
+        ),
+    ],
+)
+def test_what_cannot_be_meant_is_a_warning_and_the_file_is_used(addition: str, said: str) -> None:
+    found = warnings(SMALL + addition)
+    assert any(said in line for line in found), found
+
+
+def test_rules_that_only_overlap_are_fine_because_order_decides() -> None:
+    assert (
+        warnings(
+            SMALL
+            + "rules: [{name: a, when: {tags: {env: prod}}}, {name: b, when: {tags: {env: [prod, dev]}}}]"
+        )
+        == []
+    )
+
+
+def options(text: str, rule: int = 0):
+    rules: Rules = parse(text)
+    return rules.rules[rule].options
+
+
+def test_a_rules_options_win_over_the_files_and_these_over_the_built_in_ones() -> None:
+    text = (
+        SMALL
+        + """
+options: {network_check: true, first_backup: {further_than_hours: 12}, consents: {undelete: true}}
+rules:
+  - name: a
+    options: {network_check: false, trusted_launch: require-enhanced, consents: {resume_stopped: true}}
+"""
+    )
+    found = options(text)
+    assert found.network_check is False
+    assert found.first_backup == FirstBackup(further_than_hours=12)
+    assert found.trusted_launch is TrustedLaunch.REQUIRE
+    assert (found.undelete, found.resume_stopped, found.standard_to_enhanced) == (True, True, False)
+    assert found.grace_minutes == 60
+
+
+def test_a_single_word_may_stand_for_a_list() -> None:
+    rules = parse(RULES)
+    assert rules.content.tiers.names["silver"].standard == ("silver-a", "silver-b")
+    assert rules.content.tiers.names["bronze"].standard == ("bronze",)
+
+
+def test_a_plain_true_as_a_tag_value_is_text() -> None:
+    rules = parse(SMALL + "rules: [{name: a, when: {tags: {critical: true, version: 1}}}]")
+    assert rules.content.rules[0].when.tags == {"critical": "true", "version": "1"}
