@@ -9,9 +9,9 @@ from functools import partial
 
 from simulator.backup import asynchronous, catalog, schedules
 from simulator.backup.disks import chosen_disks
-from simulator.backup.durations import SNAPSHOT, Kind, length
+from simulator.backup.durations import Kind, length
 from simulator.backup.formats import Fields, american_text, fields_of, text_of
-from simulator.backup.item_bodies import GREEN
+from simulator.backup.item_bodies import GREEN, kpis_of
 from simulator.backup.job_bodies import error_detail
 from simulator.backup.orders import EVERY_VM
 from simulator.backup.state import (
@@ -84,7 +84,7 @@ def start(
     )
     draw = state.draw("backup", vault.key, item.key)
     snapshot_from = job.started_at + timedelta(seconds=draw.uniform(0.8, 2.0))
-    snapshot = min(timedelta(seconds=draw.uniform(*SNAPSHOT)), total * 0.8)
+    snapshot = min(length(state, Kind.SNAPSHOT, vault.key, item.key), total * 0.8)
     job.tasks = [
         Task(
             name=_SNAPSHOT,
@@ -152,15 +152,16 @@ def _finish(state: BackupState, vault: Vault, item: Item, job: Job, point: Point
         # The VM went away during the transfer: recorded in 2020 and 2021.
         job.failure = catalog.failure("ResourceNotFound")
         job.status, job.tasks[1].fails = Status.WARNINGS, True
-        item.last_status = Status.WARNINGS
+        item.last_status = Status.WARNINGS.value
     else:
         job.status = Status.COMPLETED
-        item.last_status = Status.COMPLETED
+        item.last_status = Status.COMPLETED.value
         job.bag["Backup Size"] = f"{state.draw('size', item.key).randrange(9800, 12400)} MB"
         job.bag |= job.disk_bag
         point.in_vault = True
         _healthy(item)
     item.last_point = point.at
+    item.kpis = kpis_of(job.failure)
     if item.active:
         item.state = Protection.PROTECTED
     state.touch(vault, item)
@@ -176,8 +177,9 @@ def _fail(state: BackupState, vault: Vault, item: Item, job: Job, failure: Failu
     item.backup_job = None
     if vault.items.get(item.key) is not item:
         return
-    item.last_status, item.last_backup = Status.FAILED, job.started_at
+    item.last_status, item.last_backup = Status.FAILED.value, job.started_at
     item.protection_status, item.health_status = "Unhealthy", "ActionRequired"
+    item.kpis = kpis_of(failure)
     detail = error_detail(failure)
     item.health = [
         {
@@ -206,7 +208,7 @@ def cancel(state: BackupState, vault: Vault, job: Job) -> None:
         return
     item.backup_job = None
     item.last_backup = job.started_at
-    item.last_status = Status.WARNINGS if taken else Status.FAILED
+    item.last_status = (Status.WARNINGS if taken else Status.FAILED).value
     if taken and item.points:
         item.last_point = item.points[-1].at
         if item.active:

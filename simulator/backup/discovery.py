@@ -7,7 +7,6 @@ recorded enables somebody else's refresh had found the VM already.
 from simulator.arm import Call, Reply
 from simulator.backup import asynchronous, filters
 from simulator.backup.durations import Kind, length
-from simulator.backup.eras import Era
 from simulator.backup.formats import Fields, fields_of, read_time, text_of
 from simulator.backup.names import CONTAINER_TYPE, MANAGEMENT, VM_TYPE, VmName, region, vault_prefix
 from simulator.backup.paging import page
@@ -31,16 +30,13 @@ def refresh(world: World, call: Call) -> Reply:
     took = length(state, Kind.REFRESH, vault.key)
     operation = asynchronous.begin(state, vault, "refresh", asked_at + took, finish=finish)
     base = "/".join(call.resource_id.split("/")[:-1])
-    reply = asynchronous.accepted(
+    return asynchronous.accepted(
         world,
         call,
         status_path=f"{base}/operationsStatus/{operation.operation_id}",
         result_path=f"{base}/operationResults/{operation.operation_id}",
         status_version="2019-05-13-preview",
     )
-    if state.era < Era.Y2021:
-        del reply.headers["Azure-AsyncOperation"]
-    return reply
 
 
 def _area(vault: Vault) -> tuple[str, str]:

@@ -20,6 +20,7 @@ class Kind(StrEnum):
     HARD_DELETE = "hard_delete"
     REFRESH = "refresh"
     BACKUP = "backup"
+    SNAPSHOT = "snapshot"
     BACKUP_TRIGGER = "backup_trigger"
     VAULT = "vault"
 
@@ -32,8 +33,6 @@ FAST_TICKS = ((30, 0.83), (40, 0.13), (50, 0.02), (60, 0.015), (90, 0.005))
 SLOW_TICKS = ((90, 0.90), (100, 0.06), (110, 0.03), (120, 0.01))
 #: First backups end when the service looks: every 600 s (277 jobs of 2022 to 2024).
 BACKUP_TICKS = ((2472, 0.45), (3072, 0.22), (3673, 0.14), (4274, 0.09), (4872, 0.06), (5479, 0.04))
-#: Seconds a snapshot takes; the rest of the job is the transfer.
-SNAPSHOT = (456.0, 469.0)
 _RANGES = {
     Kind.POLICY_CHANGE: (1.1, 4.4),
     Kind.DISABLE: (1.4, 4.2),
@@ -41,6 +40,8 @@ _RANGES = {
     Kind.SOFT_DELETE: (10.8, 13.0),
     Kind.HARD_DELETE: (101.0, 115.0),
     Kind.REFRESH: (10.5, 14.0),
+    # The rest of a backup is its transfer.
+    Kind.SNAPSHOT: (456.0, 469.0),
     Kind.BACKUP_TRIGGER: (0.2, 2.5),
 }
 

@@ -15,7 +15,8 @@ from simulator.backup.item_bodies import item_body
 from simulator.backup.job_bodies import job_body
 from simulator.backup.names import ITEM_TYPE, JOB_TYPE, POLICY_TYPE, VM_TYPE
 from simulator.backup.policies import body_of
-from simulator.backup.state import BackupState, Item, Protection, Vault
+from simulator.backup.state import BackupState, Item, Job, Protection, Status, Vault
+from simulator.graph_rows import GraphRow
 
 if TYPE_CHECKING:
     from simulator.world import World
@@ -25,12 +26,48 @@ _JOB_DAYS = 14
 _VERSIONS = 6
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GraphRow:
-    """One row of ``RecoveryServicesResources`` and when it came to be so."""
+#: What one must be allowed to read to see a row, at its vault.
+_READ = {
+    ITEM_TYPE: f"{ITEM_TYPE}/read",
+    POLICY_TYPE: f"{POLICY_TYPE}/read",
+    JOB_TYPE: f"{JOB_TYPE}/read",
+}
 
-    body: Fields
-    changed_at: datetime
+type _Versions = deque[tuple[datetime, Fields | None]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PastRow(GraphRow):
+    """A row with its past: two changes within one lag still show the state before both."""
+
+    versions: tuple[tuple[datetime, Fields | None], ...]
+
+    def at(self, moment: datetime) -> Fields | None:
+        for at, row in reversed(self.versions):
+            if at <= moment:
+                return row
+        return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobRow(GraphRow):
+    """A job's row, written only when somebody may see it; it shows InProgress until its end."""
+
+    state: BackupState
+    vault: Vault
+    job: Job
+
+    def at(self, moment: datetime) -> Fields | None:
+        job = self.job
+        if job.started_at > moment or (moment - job.started_at).days >= _JOB_DAYS:
+            return None
+        body = job_body(self.state, job, self.vault.vault_id, full=False)
+        if not job.over(moment):
+            shown = fields_of(body["properties"])
+            for late in ("endTime", "errorDetails"):
+                shown.pop(late, None)
+            body["properties"] = {**shown, "status": Status.IN_PROGRESS.value}
+        return _row(self.state, self.vault, body, JOB_TYPE)
 
 
 class RowHistory:
@@ -38,7 +75,7 @@ class RowHistory:
 
     def __init__(self, state: BackupState) -> None:
         self._state = state
-        self._rows: dict[str, deque[tuple[datetime, Fields | None]]] = {}
+        self._rows: dict[str, tuple[str, str, _Versions]] = {}
         state.changed.append(self.note)
 
     def note(self, vault: Vault, item_key: str | None) -> None:
@@ -48,48 +85,54 @@ class RowHistory:
             for policy in vault.policies.values():
                 body = body_of(policy, vault.vault_id, len(policy.members))
                 row = _row(self._state, vault, body, POLICY_TYPE) if present else None
-                self._keep(f"{vault.key}/backuppolicies/{policy.key}", row, policy.changed_at)
+                key = f"{vault.key}/backuppolicies/{policy.key}"
+                self._keep(vault, POLICY_TYPE, key, row, policy.changed_at)
             known = f"{vault.key}/backuppolicies/"
             for key in [key for key in self._rows if key.startswith(known)]:
                 if key.removeprefix(known) not in vault.policies:
-                    self._keep(key, None, self._state.now())
+                    self._keep(vault, POLICY_TYPE, key, None, self._state.now())
             return
         item = vault.items.get(item_key)
         shown = present and item is not None and item.visible
         row = item_row(self._state, vault, item) if shown and item else None
         at = item.changed_at if item else self._state.now()
-        self._keep(f"{vault.key}/items/{item_key}", row, at)
+        self._keep(vault, ITEM_TYPE, f"{vault.key}/items/{item_key}", row, at)
 
-    def _keep(self, key: str, row: Fields | None, at: datetime) -> None:
-        versions = self._rows.setdefault(key, deque(maxlen=_VERSIONS))
-        if not versions and row is None:
-            return
+    def _keep(self, vault: Vault, kind: str, key: str, row: Fields | None, at: datetime) -> None:
+        if key not in self._rows:
+            if row is None:
+                return
+            self._rows[key] = (kind, vault.vault_id, deque(maxlen=_VERSIONS))
+        versions = self._rows[key][2]
         if not versions or versions[-1][1] != row:
             versions.append((at, row))
 
-    def as_of(self, when: datetime | None) -> Iterator[GraphRow]:
-        """Yield the rows a reader sees that lags to ``when``; None is up to date."""
-        for versions in list(self._rows.values()):
-            for at, row in reversed(versions):
-                if when is None or at <= when:
-                    if row is not None:
-                        yield GraphRow(body=row, changed_at=at)
-                    break
+    def offered(self) -> Iterator[GraphRow]:
+        for kind, vault_id, versions in list(self._rows.values()):
+            yield PastRow(
+                row=versions[-1][1],
+                changed_at=versions[-1][0],
+                action=_READ[kind],
+                scope=vault_id,
+                versions=tuple(versions),
+            )
 
 
-def rows(world: "World", as_of: datetime | None = None) -> Iterator[GraphRow]:
-    """Yield items, policies and jobs of every vault, as they were at a time."""
+def rows(world: "World") -> Iterator[GraphRow]:
+    """Offer items, policies and jobs of every vault to Resource Graph."""
     state = world.backup
-    yield from state.history.as_of(as_of)
-    until = as_of or world.now()
+    yield from state.history.offered()
     for vault in list(state.vaults.values()):
         for job in list(vault.jobs.values()):
-            age = until - job.started_at
-            if job.started_at > until or age.days >= _JOB_DAYS:
-                continue
-            body = job_body(state, job, vault.vault_id, full=False)
-            changed = job.ends_at if job.over(until) else job.started_at
-            yield GraphRow(body=_row(state, vault, body, JOB_TYPE), changed_at=changed)
+            yield JobRow(
+                row=None,
+                changed_at=job.started_at,
+                action=_READ[JOB_TYPE],
+                scope=vault.vault_id,
+                state=state,
+                vault=vault,
+                job=job,
+            )
 
 
 def item_row(state: BackupState, vault: Vault, item: Item) -> Fields:

@@ -75,20 +75,21 @@ def delete_guard(world: World, call: Call) -> Reply:
 
 
 def unlock_delete(world: World, call: Call) -> Reply:
-    """Let the item named in the body be deleted for a while."""
+    """Let the item named in the body be deleted for a while; without one, the proxy itself."""
     vault = vault_of(world, call)
     if call.params["guard"] not in vault.guards:
         raise refusals.object_not_found("resource guard proxy", call.params["guard"])
     asked = call.fields()
     if not asked.get("resourceGuardOperationRequests"):
         raise refusals.guard_needed()
-    words = text_of(asked.get("resourceToBeDeleted")).split("/")
-    try:
-        name = VmName.of_path(words[-3], words[-1])
-    except (ValueError, IndexError):
-        raise refusals.bad_input("resourceToBeDeleted") from None
     until = world.now() + _UNLOCKED
-    vault.unlocked_until[name.key] = until
+    if target := text_of(asked.get("resourceToBeDeleted")):
+        words = target.split("/")
+        try:
+            name = VmName.of_path(words[-3], words[-1])
+        except (ValueError, IndexError):
+            raise refusals.bad_input("resourceToBeDeleted") from None
+        vault.unlocked_until[name.key] = until
     body: Fields = {"unlockDeleteExpiryTime": time_text(until)}
     return Reply(status=200, body=body, content_type=world.backup.era.content_type)
 

@@ -2,8 +2,8 @@
 
 from simulator.backup.eras import Era
 from simulator.backup.formats import NO_BACKUP, Fields, time_text, timespan_text
-from simulator.backup.names import CONTAINER_TYPE, ITEM_TYPE, MANAGEMENT, VM_TYPE
-from simulator.backup.state import BackupState, Item, Vault
+from simulator.backup.names import CONTAINER_TYPE, ITEM_TYPE, MANAGEMENT
+from simulator.backup.state import BackupState, Failure, Item, Vault
 
 #: Recorded health of an item whose backup worked.
 GREEN: Fields = {
@@ -12,6 +12,24 @@ GREEN: Fields = {
     "message": "Backup pre-check status of this virtual machine is OK.",
     "recommendations": [],
 }
+
+
+def kpis_of(failure: Failure | None) -> Fields:
+    """Write the outcome of the last backup as a key performance indicator (2021, 2022)."""
+    detail: Fields = {"code": 0, "title": "Success", "message": "", "recommendations": []}
+    if failure is not None:
+        detail = {
+            "code": failure.number,
+            "title": failure.code,
+            "message": failure.message,
+            "recommendations": list(failure.recommendations),
+        }
+    return {
+        "BackupOperationStatusKPI": {
+            "resourceHealthStatus": "Healthy" if failure is None else "TransientDegraded",
+            "resourceHealthDetails": [detail],
+        }
+    }
 
 
 def item_body(state: BackupState, vault: Vault, item: Item, prefix: str) -> Fields:
@@ -28,7 +46,7 @@ def _properties(state: BackupState, vault: Vault, item: Item, prefix: str) -> Fi
     era = state.era
     shown: Fields = {}
     if Era.Y2021 <= era <= Era.Y2022:
-        shown["kpisHealths"] = {}
+        shown["kpisHealths"] = item.kpis
     shown |= {
         "friendlyName": item.friendly_name,
         "virtualMachineId": item.vm_id,
@@ -45,6 +63,8 @@ def _properties(state: BackupState, vault: Vault, item: Item, prefix: str) -> Fi
     }
     if item.disks is not None:
         shown["extendedProperties"] = {"diskExclusionProperties": item.disks}
+    elif item.extended is not None:
+        shown["extendedProperties"] = item.extended
     if era is Era.Y2022:
         shown["ConfiguredRPGenerationFrequency"] = "00:00:00"
     if era is Era.Y2024:
@@ -53,7 +73,7 @@ def _properties(state: BackupState, vault: Vault, item: Item, prefix: str) -> Fi
         shown["policyType"] = _policy_type(vault, item)
     policy_id = f"{prefix}/backupPolicies/{item.policy_name}" if item.policy_name else ""
     shown |= {
-        "protectedItemType": VM_TYPE,
+        "protectedItemType": item.name.vm_type,
         "backupManagementType": MANAGEMENT,
         "workloadType": "VM",
         "containerName": item.name.short,
@@ -99,13 +119,13 @@ def container_body(item: Item, prefix: str) -> Fields:
         "type": CONTAINER_TYPE,
         "properties": {
             "virtualMachineId": item.vm_id,
-            "virtualMachineVersion": "Compute",
+            "virtualMachineVersion": "Classic" if item.name.is_classic else "Compute",
             "resourceGroup": item.vm_id.split("/")[4],
             "friendlyName": item.friendly_name,
             "backupManagementType": MANAGEMENT,
             "registrationStatus": "SoftDeleted" if item.soft_deleted else "Registered",
             "healthStatus": "Healthy",
-            "containerType": VM_TYPE,
-            "protectableObjectType": VM_TYPE,
+            "containerType": item.name.vm_type,
+            "protectableObjectType": item.name.vm_type,
         },
     }

@@ -23,7 +23,7 @@ def _properties(state: BackupState, job: Job, *, full: bool) -> Fields:
     era, now = state.era, state.now()
     running = job.status is Status.IN_PROGRESS
     duration = duration_text((now if running else job.ends_at) - job.started_at)
-    actions: list[Json] = ["Cancellable"] if era >= Era.Y2022 else [1]
+    actions: list[Json] = ["Cancellable"] if era >= Era.Y2023 else [1]
     head: Fields = {"jobType": "AzureIaaSVMJob"}
     cancellable = job.kind is JobKind.BACKUP
     if cancellable and era >= Era.Y2022:
@@ -62,8 +62,10 @@ def error_detail(failure: Failure) -> Fields:
 
 def _extended(era: Era, job: Job, now: datetime) -> Fields:
     bag: Fields = {"VM Name": job.friendly_name}
-    if job.kind not in {JobKind.BACKUP, JobKind.DELETE}:
+    if job.kind in {JobKind.CONFIGURE, JobKind.DISABLE}:
         bag["Policy Name"] = job.policy_name
+    if job.kind is JobKind.UNDELETE:
+        bag["Undelete flag"] = "True"
     bag |= job.bag
     shown: Fields = {
         "tasksList": [_task(era, task, now) for task in job.tasks],

@@ -19,6 +19,9 @@ POINT_TYPE = ITEM_TYPE + "/recoveryPoints"
 JOB_TYPE = VAULT_TYPE + "/backupJobs"
 POLICY_TYPE = VAULT_TYPE + "/backupPolicies"
 KIND = "iaasvmcontainerv2"
+#: Classic VMs: old vaults still list them, nothing can be asked of them any more.
+CLASSIC_KIND = "iaasvmcontainer"
+CLASSIC_VM_TYPE = "Microsoft.ClassicCompute/virtualMachines"
 MANAGEMENT = "AzureIaasVM"
 
 _VAULT_NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]{1,49}")
@@ -35,10 +38,19 @@ class VmName:
 
     group: str
     vm: str
+    kind: str = KIND
 
     @property
     def short(self) -> str:
-        return f"{KIND};{self.group};{self.vm}"
+        return f"{self.kind};{self.group};{self.vm}"
+
+    @property
+    def is_classic(self) -> bool:
+        return self.kind.lower() == CLASSIC_KIND
+
+    @property
+    def vm_type(self) -> str:
+        return CLASSIC_VM_TYPE if self.is_classic else VM_TYPE
 
     @property
     def container(self) -> str:
@@ -82,11 +94,12 @@ class VmName:
     @classmethod
     def of_container(cls, container: str) -> Self:
         words = container.split(";")
-        if len(words) != 4 or [w.lower() for w in words[:2]] != ["iaasvmcontainer", KIND]:
+        if len(words) != 4 or words[0].lower() != "iaasvmcontainer":
             raise ValueError(f"not a VM container: {container!r}")
-        if not words[2] or not words[3]:
+        kind = words[1].lower()
+        if kind not in {KIND, CLASSIC_KIND} or not words[2] or not words[3]:
             raise ValueError(f"not a VM container: {container!r}")
-        return cls(group=words[2], vm=words[3])
+        return cls(group=words[2], vm=words[3], kind=kind)
 
 
 def vault_prefix(requested: str, otherwise: str) -> str:

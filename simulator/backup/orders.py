@@ -89,7 +89,7 @@ KNOBS: tuple[tuple[str, bool | float | str | dict[str, object], str], ...] = (
         {},
         (
             "Simulated seconds by kind instead of the recorded ones: enable, policy_change, disable, "
-            "undelete, soft_delete, hard_delete, refresh, backup, backup_trigger, vault."
+            "undelete, soft_delete, hard_delete, refresh, backup, snapshot, backup_trigger, vault."
         ),
     ),
     (

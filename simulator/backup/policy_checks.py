@@ -20,6 +20,16 @@ RETENTION = {
     "monthlySchedule": ("Months", 1, 1188),
     "yearlySchedule": ("Years", 1, 99),
 }
+#: The order a tier's members come back in.
+_TIER_ORDER = (
+    "daysOfTheWeek",
+    "retentionScheduleFormatType",
+    "monthsOfYear",
+    "retentionScheduleDaily",
+    "retentionScheduleWeekly",
+    "retentionTimes",
+    "retentionDuration",
+)
 INTERVALS = frozenset({4, 6, 8, 12, 24})
 _HALF_HOUR = timedelta(minutes=30)
 
@@ -48,9 +58,7 @@ def checked(properties: Fields, era: Era) -> Fields:
     if era >= Era.Y2021:
         kept["instantRPDetails"] = fields_of(properties.get("instantRPDetails"))
     kept["schedulePolicy"] = _schedule_kept(schedule, enhanced=enhanced)
-    kept["retentionPolicy"] = _in_order(
-        retention, ("retentionPolicyType", *RETENTION), {"retentionPolicyType": None}
-    )
+    kept["retentionPolicy"] = _retention_kept(retention)
     if "tieringPolicy" in properties:
         kept["tieringPolicy"] = properties["tieringPolicy"]
     kept["instantRpRetentionRangeInDays"] = _instant_days(properties, enhanced, weekly=weekly)
@@ -145,8 +153,16 @@ def _schedule_kept(schedule: Fields, *, enhanced: bool) -> Fields:
 
 
 def _in_order(given: Fields, order: tuple[str, ...], otherwise: Fields) -> Fields:
-    whole = {**{key: value for key, value in otherwise.items() if value is not None}, **given}
+    whole = {**otherwise, **given}
     return {key: whole[key] for key in order if whole.get(key) is not None}
+
+
+def _retention_kept(retention: Fields) -> Fields:
+    kept: Fields = {"retentionPolicyType": retention["retentionPolicyType"]}
+    for tier in RETENTION:
+        if plan := fields_of(retention.get(tier)):
+            kept[tier] = _in_order(plan, _TIER_ORDER, {})
+    return kept
 
 
 def _times_kept(value: Json) -> Json:

@@ -25,6 +25,8 @@ LINKED_ACTION = "Microsoft.Compute/virtualMachines/write"
 def put_item(world: World, call: Call) -> Reply:
     vault = vault_of(world, call)
     name = name_in_path(call)
+    if name.is_classic:
+        raise refusals.bad_protection_request()
     wish = read_wish(call, name)
     check_linked_access(world, call, wish.vm_id)
     match wish:

@@ -23,7 +23,7 @@ from simulator.backup.state import (
     Vault,
 )
 from simulator.backup.stopping import schedule_purge
-from simulator.backup.vault_bodies import new_body, settled
+from simulator.backup.vault_bodies import in_order, new_body, settled
 from simulator.backup.vaults import create
 from simulator.ids import ResourceId
 from simulator.world import SETTLED, Body, World
@@ -96,6 +96,7 @@ def _vault(state: BackupState, vault_id: str, given: Body) -> None:
     )
     vault.ever_registered = vault.ever_registered or properties.get("backupStorageVersion") == "V2"
     vault.body |= {key: value for key, value in given.items() if key != "properties"}
+    vault.body = in_order(vault.body)
     vault.body["properties"] = {**fields_of(vault.body.get("properties")), **properties}
     settled(state, vault)
     if state_word := text_of(properties.get("provisioningState")):
@@ -130,7 +131,7 @@ def _item(state: BackupState, vault: Vault, resource_id: ResourceId, given: Fiel
     vm_id = text_of(given.get("sourceResourceId")) or text_of(given.get("virtualMachineId"))
     if not vm_id:
         group = f"/subscriptions/{resource_id.subscription}/resourceGroups/{name.group}"
-        vm_id = f"{group}/providers/Microsoft.Compute/virtualMachines/{name.vm}"
+        vm_id = f"{group}/providers/{name.vm_type}/{name.vm}"
     state_word = text_of(given.get("protectionState")) or Protection.IR_PENDING
     item = Item(
         name=name,
@@ -147,8 +148,12 @@ def _item(state: BackupState, vault: Vault, resource_id: ResourceId, given: Fiel
         protection_status=text_of(given.get("protectionStatus")) or "Healthy",
         health_status=text_of(given.get("healthStatus")) or "Passed",
         disks=_disks(given),
+        kpis=fields_of(given.get("kpisHealths")),
     )
-    if item.state is Protection.PROTECTED:
+    if item.disks is None and "extendedProperties" in given:
+        item.extended = fields_of(given["extendedProperties"])
+    tells = item.last_point is not None or not item.last_status
+    if item.state is Protection.PROTECTED and tells:
         _backed_up(state, vault, item)
     if given.get("isScheduledForDeferredDelete") is True:
         _soft_deleted(state, vault, item, given)

@@ -163,6 +163,10 @@ class Item:
     last_backup: datetime | None = None
     last_point: datetime | None = None
     health: list[Fields] = field(default_factory=list)
+    #: kpisHealths, shown until 2022
+    kpis: Fields = field(default_factory=dict)
+    #: extendedProperties of a seed
+    extended: Fields | None = None
     protection_status: str = "Healthy"
     health_status: str = "Passed"
     deleted_at: datetime | None = None
@@ -318,11 +322,9 @@ class BackupState:
         found: list[tuple[Vault, Item]] = []
         for key in sorted(self.holders.get(vm_id.lower(), ())):
             vault = self.vaults[key]
-            found += [
-                (vault, item)
-                for item in (vault.items.get(VmName.of_vm(vm_id).key),)
-                if item is not None and item.vm_id.lower() == vm_id.lower()
-            ]
+            item = vault.items.get(VmName.of_vm(vm_id).key)
+            if item is not None and item.vm_id.lower() == vm_id.lower():
+                found.append((vault, item))
         return found
 
     def after(self, seconds: float) -> datetime:

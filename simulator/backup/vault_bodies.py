@@ -2,6 +2,7 @@
 
 from datetime import datetime
 
+from simulator.arm import Json
 from simulator.backup.eras import Era
 from simulator.backup.formats import Fields, etag_text, fields_of, text_of
 from simulator.backup.names import VAULT_TYPE
@@ -21,6 +22,15 @@ _ORDER = (
     "bcdrSecurityLevel",
     "publicNetworkAccess",
     "restoreSettings",
+)
+_ORDER_2022 = (
+    "provisioningState",
+    "privateEndpointStateForBackup",
+    "privateEndpointStateForSiteRecovery",
+    "encryption",
+    "backupStorageVersion",
+    "redundancySettings",
+    "monitoringSettings",
 )
 #: What the backup service adds to a single GET and ARM's lists do not have.
 _NOT_IN_LISTS = frozenset({"backupStorageVersion", "securitySettings", "redundancySettings"})
@@ -78,7 +88,7 @@ def new_body(state: BackupState, vault_id: str, asked: Fields, at: datetime) -> 
     for member in ("tags", "identity"):
         if asked.get(member):
             body[member] = asked[member]
-    body["properties"] = _ordered(properties)
+    body["properties"] = _ordered(properties, era)
     body["id"] = vault_id
     body["type"] = VAULT_TYPE
     body["sku"] = asked.get("sku") or {"name": "Standard"}
@@ -100,9 +110,11 @@ def settled(state: BackupState, vault: Vault) -> None:
     properties["provisioningState"] = "Succeeded"
     if state.era >= Era.Y2022:
         properties["backupStorageVersion"] = "V2" if vault.ever_registered else "Unassigned"
+    if state.era is Era.Y2022 and vault.ever_registered:
+        properties.setdefault("redundancySettings", redundancy({}))
     if state.era >= Era.Y2023:
         properties["securitySettings"] = _security(state, vault, properties)
-    vault.body["properties"] = _ordered(properties)
+    vault.body["properties"] = _ordered(properties, state.era)
     _stamp(state, vault)
 
 
@@ -142,14 +154,17 @@ def changed(state: BackupState, vault: Vault, asked: Fields) -> None:
     for member in _WRITABLE & given.keys():
         if member == "resourceGuardOperationRequests":
             continue
-        properties[member] = _merged(properties.get(member), given[member])
+        if member == "encryption":
+            properties[member] = _encryption(properties.get(member), given[member])
+        else:
+            properties[member] = _merged(properties.get(member), given[member])
     soft = fields_of(fields_of(given.get("securitySettings")).get("softDeleteSettings"))
     if wanted := text_of(soft.get("softDeleteState")):
         vault.config.soft_delete = wanted
     days = soft.get("softDeleteRetentionPeriodInDays")
     if isinstance(days, int):
         vault.config.days = days
-    vault.body["properties"] = _ordered(properties)
+    vault.body["properties"] = _ordered(properties, state.era)
     for member in ("tags", "sku"):
         if member in asked:
             vault.body[member] = asked[member]
@@ -159,34 +174,69 @@ def changed(state: BackupState, vault: Vault, asked: Fields) -> None:
 
 def _with_identity(state: BackupState, vault: Vault, asked: Fields) -> Fields:
     kinds = {word.strip().lower() for word in text_of(asked.get("type")).split(",")}
+    by_system, by_user = "systemassigned" in kinds, "userassigned" in kinds
     identity: Fields = {}
-    if "systemassigned" in kinds:
+    if by_system or by_user:
         identity["tenantId"] = state.world.tenant_id
+    if by_system:
         identity["principalId"] = state.world.stable_guid("identity", vault.key)
-    names = [name for name in ("SystemAssigned", "UserAssigned") if name.lower() in kinds]
+    names = ["SystemAssigned"] * by_system + ["UserAssigned"] * by_user
     identity["type"] = ", ".join(names) or "None"
-    if "userassigned" in kinds:
-        identity.setdefault("tenantId", state.world.tenant_id)
-        identity["userAssignedIdentities"] = {
-            key: {
+    if by_user:
+        before = fields_of(vault.body.get("identity"))
+        identity["userAssignedIdentities"] = _users(state, before, asked)
+    return in_order({**vault.body, "identity": identity})
+
+
+def in_order(body: Fields) -> Fields:
+    """Write a vault's members in the recorded order."""
+    order = ("location", "name", "etag", "tags", "identity", "properties", "id", "type", "sku")
+    return {key: body[key] for key in order if key in body}
+
+
+def _users(state: BackupState, before: Fields, asked: Fields) -> Fields:
+    """Merge user-assigned identities: one that is null goes, the others stay (recorded)."""
+    kept = fields_of(before.get("userAssignedIdentities"))
+    for key, value in fields_of(asked.get("userAssignedIdentities")).items():
+        if value is None:
+            kept.pop(key, None)
+        else:
+            kept[key] = {
                 "clientId": state.world.stable_guid("client", key),
                 "principalId": state.world.stable_guid("principal", key),
             }
-            for key in fields_of(asked.get("userAssignedIdentities"))
-        }
-    order = ("location", "name", "etag", "tags", "identity", "properties", "id", "type", "sku")
-    whole = {**vault.body, "identity": identity}
-    return {key: whole[key] for key in order if key in whole}
+    return kept
 
 
-def _merged(old: object, new: object) -> object:
+def _encryption(before: Json, asked: Json) -> Fields:
+    """Merge encryption settings; a key's identity is the system's or one user's, never both."""
+    old, new = fields_of(before), fields_of(asked)
+    kept: Fields = {
+        "keyVaultProperties": new.get("keyVaultProperties") or old.get("keyVaultProperties")
+    }
+    kek = fields_of(new.get("kekIdentity")) or fields_of(old.get("kekIdentity"))
+    user = text_of(kek.get("userAssignedIdentity"))
+    kept["kekIdentity"] = {
+        "useSystemAssignedIdentity": not user,
+        "userAssignedIdentity": user or None,
+    }
+    kept["infrastructureEncryption"] = (
+        text_of(new.get("infrastructureEncryption"))
+        or text_of(old.get("infrastructureEncryption"))
+        or "Disabled"
+    )
+    return kept
+
+
+def _merged(old: Json, new: Json) -> Json:
     if isinstance(old, dict) and isinstance(new, dict):
         return {**old, **{key: _merged(old.get(key), value) for key, value in new.items()}}
     return new
 
 
-def _ordered(properties: Fields) -> Fields:
-    known = {key: properties[key] for key in _ORDER if key in properties}
+def _ordered(properties: Fields, era: Era) -> Fields:
+    order = _ORDER_2022 if era is Era.Y2022 else _ORDER
+    known = {key: properties[key] for key in order if key in properties}
     return known | {key: value for key, value in properties.items() if key not in known}
 
 

@@ -10,6 +10,7 @@ import base64
 from simulator.arm import BY_GATEWAY, Call, Refusal, Reply
 from simulator.backup import asynchronous, policies, refusals
 from simulator.backup.durations import Kind, length
+from simulator.backup.eras import Era
 from simulator.backup.formats import Fields, fields_of, text_of
 from simulator.backup.names import is_vault_name, region
 from simulator.backup.paging import page
@@ -105,7 +106,7 @@ def create(state: BackupState, vault_id: str, asked: Fields) -> Vault:
         vault_id=vault_id,
         body=new_body(state, vault_id, asked, state.now()),
         created_at=state.now(),
-        config=Config(soft_delete=state.world.knobs.text("backup.soft_delete")),
+        config=Config(soft_delete=_soft_delete(state)),
     )
     given = fields_of(asked.get("properties"))
     chosen = redundancy(given)["standardTierStorageRedundancy"]
@@ -121,6 +122,11 @@ def create(state: BackupState, vault_id: str, asked: Fields) -> Vault:
     policies.built_in(state, vault, state.now())
     state.world.put(vault_id, dict(vault.body), None)
     return vault
+
+
+def _soft_delete(state: BackupState) -> str:
+    """Soft delete came after 2019."""
+    return "Disabled" if state.era < Era.Y2021 else state.world.knobs.text("backup.soft_delete")
 
 
 def patch_vault(world: World, call: Call) -> Reply:
