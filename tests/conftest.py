@@ -1,0 +1,60 @@
+"""Options and fixtures of the whole suite."""
+
+from __future__ import annotations
+
+import os
+import random
+from pathlib import Path
+
+import pytest
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--update-golden", action="store_true", help="write golden files anew")
+    parser.addoption("--all-cells", action="store_true", help="run every cell of the big matrices")
+    parser.addoption("--cell-seed", type=int, default=None, help="which third of a matrix runs")
+    parser.addoption(
+        "--ground-truth", default=None, help="folder with recordings and OpenAPI documents"
+    )
+
+
+@pytest.fixture(scope="session")
+def ground_truth(request: pytest.FixtureRequest) -> Path:
+    """The folder that conformance is held against; skips, saying so, where there is none."""
+    asked = request.config.getoption("--ground-truth") or os.environ.get("GROUND_TRUTH")
+    folder = Path(asked) if asked else Path(__file__).parents[2] / "shared" / "azure"
+    if not (folder / "recordings").is_dir():
+        if asked:
+            pytest.fail(f"no recordings in {folder}")
+        pytest.skip(f"no ground truth in {folder}; pass --ground-truth or set GROUND_TRUTH")
+    return folder
+
+
+@pytest.fixture
+def golden(request: pytest.FixtureRequest):
+    """Compare a text with `golden/NAME` beside the test; `--update-golden` writes it."""
+
+    def check(name: str, text: str) -> None:
+        path = Path(request.path).parent / "golden" / name
+        if request.config.getoption("--update-golden"):
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+        assert path.exists(), f"{path} is missing: run with --update-golden and review it"
+
+        assert path.read_text(encoding="utf-8") == text
+
+    return check
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Of every test marked `matrix`, run a seeded third unless --all-cells is given."""
+    cells = [item for item in items if item.get_closest_marker("matrix")]
+    if config.getoption("--all-cells") or not cells:
+        return
+    seed = config.getoption("--cell-seed")
+    seed = seed if seed is not None else int(os.environ.get("CELL_SEED", "1"))
+    chosen = set(random.Random(seed).sample(range(len(cells)), k=-(-len(cells) // 3)))
+    left_out = [item for number, item in enumerate(cells) if number not in chosen]
+    config.hook.pytest_deselected(items=left_out)
+    dropped = set(left_out)
+    items[:] = [item for item in items if item not in dropped]
