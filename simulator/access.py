@@ -91,10 +91,12 @@ class Access:
     def _grants(self) -> dict[str, tuple[Grant, ...]]:
         delay = self._world.knobs.number("rbac.propagation_seconds")
         as_of = self._world.later(-delay) if delay else None
-        if self._read is None or self._read[:2] != (self._world.revision_of(ASSIGNMENT), as_of):
-            bodies = self._world.list(type=ASSIGNMENT, as_of=as_of)
+        world = self._world
+        revision = world.revision_of(ASSIGNMENT) + world.revision_of(DEFINITION)
+        if self._read is None or self._read[:2] != (revision, as_of):
+            bodies = world.list(type=ASSIGNMENT, as_of=as_of)
             found = _collect(((rid.text, body) for rid, body in bodies), self._roles())
-            self._read = (self._world.revision_of(ASSIGNMENT), as_of, found)
+            self._read = (revision, as_of, found)
         return self._read[2]
 
     def _roles(self) -> dict[str, Role]:

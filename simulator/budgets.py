@@ -80,6 +80,9 @@ class Budgets:
             "budgets.foreign_share", 0.0, "share of each backup budget another client uses up"
         )
         knobs.declare("budgets.enforced", True, "false: count and show, never refuse")
+        knobs.declare(
+            "budgets.retry_after", True, "backup 429s carry Retry-After, not only the text"
+        )
         knobs.declare("budgets.backup_limit", 0, "overrides the hourly limit of backup reads")
 
     def charge(self, call: Call, route: Route) -> dict[str, str]:
@@ -116,11 +119,16 @@ class Budgets:
         refilled = self.world.rng.choice(REFILLED) if hour.blocked_until is not None else 1.0
         hour.refresh(call.now, refilled)
         left = hour.left(call.now, knobs.number("budgets.foreign_share"))
-        if left <= 0 and knobs.flag("budgets.enforced"):
+        if left < 0 and knobs.flag(
+            "budgets.enforced"
+        ):  # the recorded counter shows -1 before a 429
             if hour.blocked_until is None:
                 hour.blocked_until = call.now + timedelta(seconds=BACKUP_WAIT)
             wait = (hour.blocked_until - call.now).total_seconds()
-            raise backup_throttled(action, limit, wait)
+            refusal = backup_throttled(action, limit, wait)
+            if not knobs.flag("budgets.retry_after"):
+                refusal.headers.pop("Retry-After")
+            raise refusal
         hour.used += 1
         return {REMAINING + "subscription-resource-requests": str(left - 1)}
 

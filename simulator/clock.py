@@ -66,10 +66,11 @@ class SimClock:
         self._announce()
         return self.now()
 
-    def restart(self, start: datetime) -> None:
-        """Begin again at another time: only a reset of the whole world may do this."""
-        self._rebase(start.astimezone(UTC))
-        self._announce()
+    def wake(self) -> None:
+        """Let what sleeps on this clock look again, without a jump."""
+        woken, self._changed = self._changed, None
+        if woken is not None:
+            woken.set()
 
     async def sleep(self, sim_seconds: float) -> None:
         """Sleep simulated seconds; a jump past the end wakes at once."""
@@ -80,7 +81,7 @@ class SimClock:
             await self.changed_within(self.real_seconds(left))
 
     async def changed_within(self, real_seconds: float) -> bool:
-        """Wait for a jump or a speed change, at most so many real seconds; tell whether one came."""
+        """Wait for a jump, a speed change or a wake, at most so long; tell whether one came."""
         if self._changed is None:
             self._changed = asyncio.Event()
         waiting = self._changed
@@ -97,9 +98,7 @@ class SimClock:
 
     def _announce(self) -> None:
         self.epoch += 1
-        woken, self._changed = self._changed, None
-        if woken is not None:
-            woken.set()
+        self.wake()
 
 
 def _checked(speed: float) -> float:

@@ -1,4 +1,4 @@
-"""Tenants, subscriptions, resource groups, and the lists of resources in them."""
+"""Resource groups, and the lists of resources in them."""
 
 import re
 
@@ -6,7 +6,7 @@ from simulator.arm import BY_GATEWAY, Call, Refusal, Reply, Route
 from simulator.generic import merged
 from simulator.paging import paged
 from simulator.vm_bodies import checked_tags, plain
-from simulator.world import Body, Cause, Subscription, World
+from simulator.world import Body, Cause, World
 
 GROUP = "Microsoft.Resources/subscriptions/resourceGroups"
 GROUP_TYPE = "Microsoft.Resources/resourceGroups"
@@ -15,84 +15,10 @@ ONE_GROUP = "/subscriptions/{s}/resourceGroups/{rg}"
 #: 1-90 characters, not ending in a period (facts §1.12).
 GROUP_NAME = re.compile(r"[\w().-]{0,89}[\w()-]")
 DELETE_SECONDS = 60.0
-REGIONS = (
-    "westeurope",
-    "northeurope",
-    "eastus",
-    "eastus2",
-    "westus2",
-    "uksouth",
-    "koreacentral",
-    "southeastasia",
-)
 
 
 def attach(world: World) -> None:
     world.knobs.declare("resources.page_size", 1000, "rows on one page of resource lists")
-
-
-def subscription_body(world: World, one: Subscription) -> Body:
-    """Write a subscription as a GET returns it."""
-    return {
-        "id": f"/subscriptions/{one.subscription_id}",
-        "authorizationSource": "RoleBased",
-        "managedByTenants": [],
-        "tags": dict(one.tags),
-        "subscriptionId": one.subscription_id,
-        "tenantId": world.tenant_id,
-        "displayName": one.display_name,
-        "state": one.state,
-        "subscriptionPolicies": {
-            "locationPlacementId": "Public_2014-09-01",
-            "quotaId": "EnterpriseAgreement_2014-09-01",
-            "spendingLimit": "Off",
-        },
-    }
-
-
-def list_tenants(world: World, _call: Call) -> Reply:
-    tenant: Body = {
-        "id": f"/tenants/{world.tenant_id}",
-        "tenantId": world.tenant_id,
-        "countryCode": "NL",
-        "displayName": "Simulated tenant",
-        "domains": ["simulated.example"],
-        "tenantCategory": "Home",
-    }
-    return Reply(status=200, body={"value": [tenant]})
-
-
-def list_subscriptions(world: World, call: Call) -> Reply:
-    """List what the caller may read anything in, as ARM does: no error for the rest."""
-    rows = [
-        subscription_body(world, one)
-        for one in world.subscriptions.values()
-        if world.gateway.access.sees(call.principal, f"/subscriptions/{one.subscription_id}")
-    ]
-    return paged(world, call, rows, int(world.knobs.number("resources.page_size")))
-
-
-def get_subscription(world: World, call: Call) -> Reply:
-    one = world.subscriptions.get(call.params["s"].lower())
-    if one is None:
-        raise _no_subscription(call.params["s"])
-    if not world.gateway.access.sees(call.principal, f"/subscriptions/{one.subscription_id}"):
-        world.authorize(call.principal, "Microsoft.Resources/subscriptions/read", call.resource_id)
-    return Reply(status=200, body=subscription_body(world, one))
-
-
-def list_locations(world: World, call: Call) -> Reply:
-    names = {plain(str(body.get("location", ""))) for _, body in world.list()} - {"", "global"}
-    rows = [
-        {
-            "id": f"/subscriptions/{call.params['s']}/locations/{name}",
-            "name": name,
-            "displayName": name,
-            "metadata": {"regionType": "Physical"},
-        }
-        for name in sorted(names | set(REGIONS))
-    ]
-    return Reply(status=200, body={"value": rows})
 
 
 def list_groups(world: World, call: Call) -> Reply:
@@ -227,27 +153,8 @@ def _group(world: World, call: Call) -> Body:
     return body
 
 
-def _no_subscription(subscription: str) -> Refusal:
-    return Refusal(
-        404,
-        "SubscriptionNotFound",
-        f"The subscription '{subscription}' could not be found.",
-        headers=BY_GATEWAY,
-    )
-
-
 _READ_GROUP = "Microsoft.Resources/subscriptions/resourceGroups/read"
 _TABLE = (
-    ("GET", "/tenants", "Tenants_List", "", list_tenants),
-    ("GET", "/subscriptions", "Subscriptions_List", "", list_subscriptions),
-    ("GET", "/subscriptions/{s}", "Subscriptions_Get", "", get_subscription),
-    (
-        "GET",
-        "/subscriptions/{s}/locations",
-        "Subscriptions_ListLocations",
-        "Microsoft.Resources/subscriptions/locations/read",
-        list_locations,
-    ),
     ("GET", GROUPS, "ResourceGroups_List", _READ_GROUP, list_groups),
     ("GET", ONE_GROUP, "ResourceGroups_Get", _READ_GROUP, get_group),
     ("HEAD", ONE_GROUP, "ResourceGroups_CheckExistence", _READ_GROUP, head_group),

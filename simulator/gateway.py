@@ -52,6 +52,7 @@ class Gateway:
 
     def __init__(self, world: World, routes: Iterable[Route]) -> None:
         self._world = world
+        world.knobs.declare("wire.latency_ms", 0, "real milliseconds every ARM answer takes")
         self.routes = tuple(routes)
         self._router = Router(self.routes)
         self.access = Access(world)

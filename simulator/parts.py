@@ -23,6 +23,7 @@ from simulator.world import Body, World
 
 CORE: tuple[str, ...] = (
     "simulator.compute",
+    "simulator.subscriptions",
     "simulator.containers",
     "simulator.generic",
     "simulator.tags",

@@ -23,9 +23,13 @@ class Schedule:
         self._heap: list[_Entry] = []
         self._sequence = itertools.count()
         self.acting_at: datetime | None = None
+        self.on_sooner: Due = _nothing
 
     def at(self, when: datetime, callback: Due) -> None:
-        heapq.heappush(self._heap, _Entry(when, next(self._sequence), callback))
+        entry = _Entry(when, next(self._sequence), callback)
+        heapq.heappush(self._heap, entry)
+        if self._heap[0] is entry:
+            self.on_sooner()  # whoever sleeps until the next one has to look again
 
     def next_due(self) -> datetime | None:
         return self._heap[0].when if self._heap else None
@@ -45,5 +49,6 @@ class Schedule:
             self.acting_at = None
         return ran
 
-    def clear(self) -> None:
-        self._heap.clear()
+
+def _nothing() -> None:
+    """Nobody sleeps on this schedule."""

@@ -6,6 +6,7 @@ the control plane, the managed-identity endpoint and inboxes. ARM itself answers
 
 import asyncio
 import contextlib
+import math
 import tempfile
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
@@ -21,12 +22,12 @@ from simulator.assembly import build
 from simulator.clock import SimClock
 from simulator.gateway import Incoming, written
 from simulator.parts import Part
-from simulator.tls import create_authority
+from simulator.tls import AUTHORITY, create_authority
 from simulator.world import START, World
 
 BODY_LIMIT = 16 * 1024 * 1024
-#: How long the clock task may oversleep something scheduled meanwhile, in real seconds.
-TICK = 0.2
+#: The clock task never spins: at most a thousand looks a real second.
+SHORTEST = 0.001
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +85,9 @@ async def running(
     app = application(world)
     runner = web.AppRunner(app, access_log=None, handler_cancellation=True)
     with tempfile.TemporaryDirectory(prefix="azure-simulator-") as folder:
-        authority = create_authority(Path(folder))
+        app[AUTHORITY] = authority = create_authority(Path(folder))
+        served: list[Simulator] = []  # known only once it listens, and then no key may be added
+        app[control.SIMULATOR] = lambda: served[0].ready()
         await runner.setup()
         try:
             secure = web.TCPSite(runner, "127.0.0.1", port, ssl_context=authority.context)
@@ -100,7 +103,7 @@ async def running(
                 world=world,
                 app=app,
             )
-            app[control.SIMULATOR] = simulator.ready
+            served.append(simulator)
             async with _ticking(world):
                 yield simulator
         finally:
@@ -132,6 +135,8 @@ class _Arm:
             principal = self._world.directory.authenticate(headers.get("authorization", ""))
         except Refusal as refusal:
             return _plain(refusal.reply())
+        if latency := self._world.knobs.number("wire.latency_ms"):
+            await asyncio.sleep(latency / 1000)
         reply = self._world.gateway.answer(
             Incoming(
                 method=request.method,
@@ -208,5 +213,5 @@ async def _tick(world: World) -> None:
         now = world.clock.now()
         world.schedule.run(now)
         due = world.schedule.next_due()
-        wait = world.clock.real_seconds((due - now).total_seconds()) if due else TICK
-        await world.clock.changed_within(min(TICK, max(wait, 0.001)))
+        left = world.clock.real_seconds((due - now).total_seconds()) if due else math.inf
+        await world.clock.changed_within(max(left, SHORTEST))

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from aiohttp import web
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -20,6 +21,10 @@ class Authority:
 
     ca_file: Path
     context: ssl.SSLContext
+
+
+#: Where parts that listen by themselves (the mail server) find the certificate of this run.
+AUTHORITY: web.AppKey[Authority] = web.AppKey("authority", Authority)
 
 
 def create_authority(folder: Path) -> Authority:

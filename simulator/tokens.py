@@ -159,7 +159,8 @@ class Directory:
             raise self._unauthorized(
                 "InvalidAuthenticationToken", "The access token is invalid."
             ) from invalid
-        if str(claims["aud"]).rstrip("/") not in {*ARM_AUDIENCES, self.world.arm_url}:
+        here = {self.world.arm_url, self.world.arm_url.replace("localhost", "127.0.0.1")}
+        if str(claims["aud"]).rstrip("/") not in ARM_AUDIENCES | here:
             raise self._unauthorized(
                 "InvalidAuthenticationTokenAudience",
                 f"The access token has been obtained for wrong audience or resource "

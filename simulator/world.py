@@ -21,9 +21,9 @@ from simulator.schedule import Schedule
 
 if TYPE_CHECKING:
     from simulator.backup.state import BackupState
-    from simulator.compute import Compute
     from simulator.gateway import Gateway
     from simulator.graph import GraphState
+    from simulator.machines import Compute
     from simulator.parts import Part
     from simulator.tokens import Directory
 
@@ -148,6 +148,7 @@ class World:
         self.orders: dict[str, Body] = {}
         self.changes: list[Callable[[Change], None]] = []
         self.schedule = Schedule()
+        self.schedule.on_sooner = self.clock.wake
         self.calls = CallLog()
         self.timeline: list[Body] = []
         self._by_type: dict[str, dict[str, Kept]] = {}
