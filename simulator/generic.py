@@ -35,7 +35,6 @@ TYPES: dict[str, tuple[str, ...]] = {
     ),
     "Microsoft.EventGrid": (
         "systemTopics",
-        "systemTopics/eventSubscriptions",
         "topics",
     ),
     "Microsoft.KeyVault": ("vaults",),
@@ -53,7 +52,6 @@ TYPES: dict[str, tuple[str, ...]] = {
 PLACELESS = ("extensions", "securityRules", "subnets", "eventSubscriptions")
 #: Extension resources: they hang on any scope and live below it.
 EXTENSIONS: dict[str, tuple[str, ...]] = {
-    "Microsoft.EventGrid": ("eventSubscriptions",),
     "Microsoft.Insights": ("diagnosticSettings",),
 }
 

@@ -31,7 +31,7 @@ CORE: tuple[str, ...] = (
     "simulator.registration",
     "simulator.graph",
 )
-PARTS: tuple[str, ...] = (*CORE, "simulator.backup")
+PARTS: tuple[str, ...] = (*CORE, "simulator.backup", "simulator.eventgrid", "simulator.inbox")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
