@@ -31,7 +31,13 @@ CORE: tuple[str, ...] = (
     "simulator.registration",
     "simulator.graph",
 )
-PARTS: tuple[str, ...] = (*CORE, "simulator.backup", "simulator.eventgrid", "simulator.inbox")
+PARTS: tuple[str, ...] = (
+    *CORE,
+    "simulator.backup",
+    "simulator.eventgrid",
+    "simulator.inbox",
+    "simulator.host.plane",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,7 @@ StorageQueue destination need not. The address of a webhook is a secret: a GET s
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import cast
+from weakref import WeakKeyDictionary
 
 from simulator.arm import Call, Json, Refusal, Reply, Route
 from simulator.eventgrid import filters
@@ -19,6 +20,8 @@ KIND = "microsoft.eventgrid/eventsubscriptions"
 TOPIC_KIND = "microsoft.eventgrid/systemtopics/eventsubscriptions"
 SCHEMAS = ("EventGridSchema", "CloudEventSchemaV1_0")
 DESTINATIONS = ("WebHook", "AzureFunction", "StorageQueue")
+#: The whole addresses of webhooks, by world and id: a secret that no body keeps.
+_addresses: WeakKeyDictionary[World, dict[str, str]] = WeakKeyDictionary()
 MOST_ATTEMPTS = 30
 LONGEST_LIFE = 1440
 
@@ -57,7 +60,9 @@ def read(world: World, resource_id: ResourceId, body: Body) -> Subscription:
     kind = str(destination.get("endpointType", ""))
     if kind not in DESTINATIONS:
         raise _invalid(f"The destination type {kind!r} is not simulated.")
-    address = _object(destination.get("properties"))
+    address = {**_object(destination.get("properties"))}
+    if kept := _addresses.get(world, {}).get(resource_id.key):
+        address.setdefault("endpointUrl", kept)
     retry = _object(properties.get("retryPolicy"))
     return Subscription(
         id=resource_id.text,
@@ -106,33 +111,20 @@ def put_subscription(world: World, call: Call) -> Reply:
             "provisioningState": "Creating" if needs_handshake else "Succeeded",
         },
     }
-    world.put(resource_id.text, body, Cause.of(call))
-    return Reply(status=200 if before else 201, body=shown(body))
-
-
-def get_subscription(world: World, call: Call) -> Reply:
-    reply = get_one(world, call)
-    reply.body = shown(cast("Body", reply.body))
-    return reply
-
-
-def list_subscriptions(world: World, call: Call) -> Reply:
-    reply = list_some(world, call)
-    page = _object(reply.body)
-    rows = page.get("value")
-    page["value"] = [shown(cast("Body", row)) for row in rows] if isinstance(rows, list) else []
-    reply.body = page
-    return reply
+    if needs_handshake:
+        secret = str(subscription.address["endpointUrl"])
+        _addresses.setdefault(world, {})[resource_id.key] = secret
+    kept = world.put(resource_id.text, shown(body), Cause.of(call))
+    return Reply(status=200 if before else 201, body=kept)
 
 
 def get_full_url(world: World, call: Call) -> Reply:
     """Return the whole address: the one call that does."""
-    resource_id = call.resource_id.rsplit("/", 1)[0]
-    body = world.get(resource_id)
-    if body is None:
+    resource_id = call.resource_id.rsplit("/", 1)[0].lower()
+    url = _addresses.get(world, {}).get(resource_id)
+    if url is None or world.get(resource_id) is None:
         raise Refusal(404, "ResourceNotFound", f"The resource {resource_id} was not found.")
-    address = _object(_destination(_object(body.get("properties"))).get("properties"))
-    return Reply(status=200, body={"endpointUrl": address.get("endpointUrl")})
+    return Reply(status=200, body={"endpointUrl": url})
 
 
 def shown(body: Body) -> Body:
@@ -200,10 +192,10 @@ def _invalid(message: str) -> Refusal:
 
 def _routes(template: str, kind: str) -> tuple[Route, ...]:
     shapes = (
-        ("GET", f"{template}/{{name}}", "Get", "read", get_subscription),
+        ("GET", f"{template}/{{name}}", "Get", "read", get_one),
         ("PUT", f"{template}/{{name}}", "CreateOrUpdate", "write", put_subscription),
         ("DELETE", f"{template}/{{name}}", "Delete", "delete", delete_one),
-        ("GET", template, "List", "read", list_subscriptions),
+        ("GET", template, "List", "read", list_some),
         (
             "POST",
             f"{template}/{{name}}/getFullUrl",

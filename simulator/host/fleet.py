@@ -34,6 +34,8 @@ LOOK = 1.0
 QUICK_DEATH = 5.0
 LONGEST_RESTART_DELAY = 10.0
 LOGS_REMEMBERED = 20_000
+#: In the value of a setting: this app's own address, known once it listens.
+HOST_URL = "%HOST_URL%"
 
 
 class UnstartableApp(RuntimeError):
@@ -104,6 +106,38 @@ class Fleet:
         """SIGKILL an instance: what Azure calls a crash of the host. It is restarted."""
         self.children[slot].kill()
 
+    def reported(self) -> list[str]:
+        """Say what of ``host.json`` is unknown, and what has no effect here."""
+        child = next((one for one in self.children.values() if one.listed), None)
+        if child is None or child.listed is None:
+            return []
+        unknown = [f"{key} is unknown" for key in child.listed.unknown_settings]
+        return unknown + [f"{key} has no effect here" for key in child.listed.inert_settings]
+
+    def described(self) -> dict[str, object]:
+        """Describe the instances, for the control plane."""
+        return {
+            "url": self.url,
+            "instances": [
+                {
+                    "slot": child.slot,
+                    "name": child.name,
+                    "pid": child.program.pid,
+                    "ready": child.port != 0 and child.program.returncode is None,
+                }
+                for child in self.children.values()
+            ],
+            "functions": [
+                one
+                for child in list(self.children.values())[:1]
+                if child.listed
+                for one in child.listed.functions
+            ],
+            "locks": self.locks.holders,
+            "deaths": self.deaths,
+            "hostFile": self.reported(),
+        }
+
     async def wait_ready(self) -> None:
         """Wait until every instance listens, or raise with what the app said."""
         async with asyncio.timeout(START_PATIENCE):
@@ -150,7 +184,10 @@ class Fleet:
             kill_at=self.kill_at,
         )
         host = self.url.removeprefix("http://")
-        settings = {"WEBSITE_HOSTNAME": host, **options.settings}
+        settings = {
+            "WEBSITE_HOSTNAME": host,
+            **{name: value.replace(HOST_URL, self.url) for name, value in options.settings.items()},
+        }
         child = await Child.start(slot, setup, settings, self._log)
         self.children[slot] = child
         self._keep(self._live(child))

@@ -95,6 +95,14 @@ class Storage:
             "DELETE", f"{queue}/messages/{message_id}", {"popreceipt": receipt}, expect=(204,)
         )
 
+    async def count(self, queue: str) -> int:
+        """Count a queue's messages, hidden ones included; 0 if there is no such queue."""
+        status, headers, body = await self._call("GET", "queue", queue, {"comp": "metadata"})
+        if status == 404:
+            return 0
+        self._check("count queue", status, body, (200,))
+        return int(headers.get("x-ms-approximate-messages-count", "0"))
+
     async def read_blob(self, container: str, name: str) -> bytes | None:
         status, _, body = await self._call("GET", "blob", f"{container}/{name}")
         if status == 404:
