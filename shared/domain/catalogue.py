@@ -1,7 +1,7 @@
 """Every finding the product can make: code, usual severity, what is looked at, source, date.
 
 `docs/checks.md` is printed from here and the runbook has a section per code. A limit's number is
-not here but in `readiness/limits.json`; a code's text is where the finding is made.
+not here but in `limits.json`; a code's text is where the finding is made.
 """
 
 from __future__ import annotations

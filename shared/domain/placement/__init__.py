@@ -11,7 +11,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 
+from shared.domain.demands import shared_luns
 from shared.domain.findings import Finding, Severity
+from shared.domain.limits import LIMITS
 from shared.domain.model import Policy, ProtectedItem, Snapshot, Vault, Vm
 from shared.domain.placement.policies import choose
 from shared.domain.placement.refusals import (
@@ -19,7 +21,6 @@ from shared.domain.placement.refusals import (
     day_full,
     kind_note,
     name_taken,
-    needs_enhanced,
     no_vault,
     policy_note,
     vault_not_ready,
@@ -33,8 +34,8 @@ from shared.domain.placement.vaults import (
     rank,
     room_of,
 )
-from shared.domain.readiness.limits import LIMITS
 from shared.domain.rules import Rules
+from shared.domain.rules.model import SharedDisks
 from shared.domain.selection import Match
 
 __all__ = [
@@ -43,7 +44,6 @@ __all__ = [
     "Placed",
     "Refused",
     "candidates",
-    "needs_enhanced",
     "own_item",
     "place",
 ]
@@ -62,6 +62,7 @@ class Place:
     policy: Policy
     notes: tuple[Finding, ...] = ()
     because: tuple[str, ...] = ()
+    excluded_luns: tuple[int, ...] = ()
     current: ProtectedItem | None = None
 
 
@@ -151,8 +152,20 @@ def _with_policy(
         policy=policy,
         notes=(*notes, *kind, *full),
         because=because,
+        excluded_luns=_excluded(match, snapshot, vm, mine),
         current=mine,
     )
+
+
+def _excluded(
+    match: Match, snapshot: Snapshot, vm: Vm, mine: ProtectedItem | None
+) -> tuple[int, ...]:
+    """Give the LUNs to leave out: what the item leaves out already (every PUT replaces the list,
+    facts §3.7) and shared disks where the rule says so.
+    """
+    kept = mine.excluded_luns if mine else ()
+    shared = shared_luns(vm, snapshot) if match.options.shared_disks is SharedDisks.EXCLUDE else ()
+    return tuple(sorted({*kept, *shared}))
 
 
 def _later(until: datetime, note: Finding) -> Later:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from shared.domain.findings import Finding
+from shared.domain.limits import LIMITS
 from shared.domain.model import Policy, PolicyKind, ProtectedItem, SecurityType, Snapshot, Vault, Vm
-from shared.domain.placement.refusals import needs_enhanced, policy_kind, policy_missing
+from shared.domain.placement.refusals import (
+    policy_kind,
+    policy_missing,
+    reasons_for_enhanced,
+)
 from shared.domain.placement.vaults import EMPTY, tie
-from shared.domain.readiness.limits import LIMITS
 from shared.domain.rules import Rules
 from shared.domain.rules.model import TrustedLaunch, WantedKind
 from shared.domain.selection import Match
@@ -30,7 +34,7 @@ def choose(
     if not named:
         return policy_missing(rules, match, vault, tier, tuple(p.name for p in existing))
     current = next((p for p in existing if mine is not None and p.id == mine.policy), None)
-    kinds = _kinds(match, vm, current)
+    kinds = _kinds(match, snapshot, vm, current)
     for kind in kinds:
         group = [policy for policy in named if policy.kind is kind]
         if not group:
@@ -38,15 +42,17 @@ def choose(
         if current is not None and current in group:
             return current  # a spread group is one target: moving inside it would be drift
         return _spread(snapshot, vault, group)
-    return policy_kind(rules, match, vm, vault, named, kinds, current)
+    return policy_kind(rules, match, snapshot, vm, vault, named, kinds, current)
 
 
-def _kinds(match: Match, vm: Vm, current: Policy | None) -> tuple[PolicyKind, ...]:
+def _kinds(
+    match: Match, snapshot: Snapshot, vm: Vm, current: Policy | None
+) -> tuple[PolicyKind, ...]:
     """Give the kinds that may be chosen, preferred one first."""
     both = (PolicyKind.STANDARD, PolicyKind.ENHANCED)
     wish = match.options.trusted_launch
     trusted = vm.security is SecurityType.TRUSTED_LAUNCH
-    if needs_enhanced(vm) or (trusted and wish is TrustedLaunch.REQUIRE):
+    if reasons_for_enhanced(match, snapshot, vm) or (trusted and wish is TrustedLaunch.REQUIRE):
         return (PolicyKind.ENHANCED,)
     if current is not None and current.kind is PolicyKind.ENHANCED:
         return (PolicyKind.ENHANCED,)  # there is no way back (facts §3.3)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from shared.domain.catalogue import finding
+from shared.domain.demands import needs_enhanced
 from shared.domain.findings import Finding
+from shared.domain.limits import LIMITS
 from shared.domain.model import (
     Policy,
     PolicyKind,
@@ -15,10 +17,9 @@ from shared.domain.model import (
     region_of,
 )
 from shared.domain.placement.vaults import EMPTY, Candidate, room_of, why_not
-from shared.domain.readiness.limits import LIMITS
 from shared.domain.remedies import placement as remedy
 from shared.domain.rules import Rules
-from shared.domain.rules.model import Tier, TrustedLaunch
+from shared.domain.rules.model import SharedDisks, Tier, TrustedLaunch
 from shared.domain.selection import Match
 
 
@@ -126,19 +127,6 @@ def vault_notes(chosen: Candidate, vm: Vm, mine: ProtectedItem | None) -> tuple[
     return tuple(notes)
 
 
-def needs_enhanced(vm: Vm) -> tuple[str, ...]:
-    """Say what of this VM only an Enhanced policy can back up (facts §3.2, §3.3)."""
-    reasons = []
-    kinds = {(disk.storage_type or "").lower() for disk in (vm.os_disk, *vm.data_disks)}
-    if "ultrassd_lrs" in kinds:
-        reasons.append("an Ultra disk")
-    if "premiumv2_lrs" in kinds:
-        reasons.append("a Premium SSD v2 disk")
-    if vm.extended_location:
-        reasons.append("an extended zone")
-    return tuple(reasons)
-
-
 def policy_missing(
     rules: Rules, match: Match, vault: Vault, tier: Tier, existing: tuple[str, ...]
 ) -> Finding:
@@ -151,16 +139,23 @@ def policy_missing(
     )
 
 
+def reasons_for_enhanced(match: Match, snapshot: Snapshot, vm: Vm) -> tuple[str, ...]:
+    return needs_enhanced(
+        vm, snapshot, exclude_shared=match.options.shared_disks is SharedDisks.EXCLUDE
+    )
+
+
 def policy_kind(
     rules: Rules,
     match: Match,
+    snapshot: Snapshot,
     vm: Vm,
     vault: Vault,
     named: list[Policy],
     kinds: tuple[PolicyKind, ...],
     current: Policy | None,
 ) -> Finding:
-    reasons = list(needs_enhanced(vm))
+    reasons = list(reasons_for_enhanced(match, snapshot, vm))
     if vm.security is SecurityType.TRUSTED_LAUNCH:
         reasons.append("Trusted Launch, for which the rules want an Enhanced policy")
     if current is not None and current.kind is PolicyKind.ENHANCED:

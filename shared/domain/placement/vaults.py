@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from shared.domain.ids import ArmId
+from shared.domain.limits import LIMITS
 from shared.domain.model import ProtectedItem, ProtectionState, Room, Snapshot, Vault, Vm, region_of
-from shared.domain.readiness.limits import LIMITS
 from shared.domain.rules.model import Preference, Subscriptions, VaultSet
 from shared.domain.rules.selectors import Traits, tag_conditions
 from shared.domain.selection import Match

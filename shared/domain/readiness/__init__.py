@@ -1,0 +1,65 @@
+"""Is this VM ready for backup, and what is worth knowing? A table of small pure checks.
+
+Each check looks at one thing and answers with a finding or nothing; all of them always run, so
+that one verdict names everything that stands in the way (row F11). `caveats` tells what Azure
+cannot show, for the VM's page and explain only, never for a notice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from shared.domain.findings import Finding
+from shared.domain.model import Snapshot
+from shared.domain.placement import Place, Placed
+from shared.domain.readiness import disks, machine, surroundings
+from shared.domain.readiness.view import View
+from shared.domain.rules import Rules
+from shared.domain.rules.options import Options
+from shared.domain.selection import Match
+
+type Check = Callable[[View], Finding | None]
+
+CHECKS: tuple[Check, ...] = (*disks.CHECKS, *machine.CHECKS, *surroundings.CHECKS)
+
+
+def check(
+    snapshot: Snapshot, rules: Rules, match: Match | None, placed: Placed | None
+) -> tuple[Finding, ...]:
+    """Run every check. Never raises; without a match the built-in options are used."""
+    del rules  # part of the contract: checks that ask the rules beyond a match's options
+    return look(view_of(snapshot, match.options if match else Options(), placed))
+
+
+def look(view: View | None) -> tuple[Finding, ...]:
+    """Run every check on one view."""
+    if view is None:
+        return ()
+    found = []
+    for one in CHECKS:
+        finding = one(view)
+        if finding is not None:
+            found.append(finding)
+    return tuple(found)
+
+
+def view_of(snapshot: Snapshot, options: Options, placed: Placed | None) -> View | None:
+    """Give what checks look at; None if there is no VM."""
+    if snapshot.vm is None:
+        return None
+    place = placed if isinstance(placed, Place) else None
+    return View(
+        vm=snapshot.vm,
+        snapshot=snapshot,
+        options=options,
+        vault=place.vault if place else None,
+        policy=place.policy if place else None,
+        excluded_luns=_excluded(place),
+    )
+
+
+def _excluded(place: Place | None) -> tuple[int, ...]:
+    if place is None:
+        return ()
+    current = place.current.excluded_luns if place.current else ()
+    return place.excluded_luns or current

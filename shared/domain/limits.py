@@ -52,7 +52,7 @@ class Limits:
 
 
 def _load() -> Limits:
-    content = files(__package__).joinpath("limits.json").read_bytes()
+    content = files("shared.domain").joinpath("limits.json").read_bytes()
     return Limits(msgspec.json.decode(content, type=tuple[Limit, ...]))
 
 
