@@ -6,7 +6,6 @@ that the first event after a cold start loads no SDK. Nothing here touches the n
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING
 from shared import telemetry
 from shared.domain.messages import NoticeItem, SweepPage, WorkItem, decode, encode
 from shared.errors import BadMessage
-from shared.settings import Settings, read
+from shared.settings import Settings, from_environment
 
 if TYPE_CHECKING:
     from shared.notify import Notifier
@@ -37,7 +36,7 @@ class _Process:
 def settings() -> Settings:
     """Read the environment once, and set up telemetry as it says."""
     if _Process.settings is None:
-        _Process.settings = read(os.environ)
+        _Process.settings = from_environment()
         if _Process.settings.exporter != "none":
             from shared.adapters.exporters import providers
 

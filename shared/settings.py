@@ -7,6 +7,7 @@ all at once, each with what to set.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -274,6 +275,11 @@ TABLE: tuple[Entry, ...] = (
         secret=True,
     ),
 )
+
+
+def from_environment() -> Settings:
+    """Parse this process's environment; see `read`."""
+    return read(os.environ)
 
 
 def read(environment: Mapping[str, str]) -> Settings:
