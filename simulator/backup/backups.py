@@ -39,8 +39,8 @@ def plan(state: BackupState, vault: Vault, policy: Policy, *, afresh: bool = Fal
     if (policy.next_run is not None and not afresh) or not policy.members or not policy.for_vms:
         return
     due = schedules.next_run(policy.properties, state.now())
-    policy.next_run = due
-    if due is not None:
+    scheduled, policy.next_run = policy.next_run, due
+    if due is not None and due != scheduled:
         state.world.schedule.at(due, lambda: _run_policy(state, vault, policy, due))
 
 

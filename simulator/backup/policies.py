@@ -6,7 +6,7 @@
 from datetime import datetime, timedelta
 
 from simulator.arm import Call, Reply
-from simulator.backup import asynchronous, filters, refusals
+from simulator.backup import asynchronous, backups, filters, refusals
 from simulator.backup.eras import Era
 from simulator.backup.formats import Fields, fields_of, time_text
 from simulator.backup.names import MANAGEMENT, POLICY_TYPE, is_policy_name, vault_prefix
@@ -153,6 +153,7 @@ def put_policy(world: World, call: Call) -> Reply:
     old.properties, old.changed_at = kept, state.now()
     state.tell(vault)
     world.publish("write", call.resource_id, Cause.of(call))
+    backups.plan(state, vault, old, afresh=True)
     if not old.members:
         return _shown(world, call, vault, old)
     jobs = [
