@@ -16,8 +16,8 @@ from simulator.world import World
 REMAINING = "x-ms-ratelimit-remaining-"
 #: Every recorded backup 429 asked for this many seconds (facts §2.1).
 BACKUP_WAIT = 324.0
-#: What was left after that wait, as shares of the limit: 39, 134 and 147 of 150 (facts §4.2).
-REFILLED = (0.26, 0.893, 0.98)
+#: What there was after that wait: the next answers said 39, 134 and 147 of 150 (facts §4.2).
+REFILLED = (40 / 150, 135 / 150, 148 / 150)
 
 
 @dataclass(slots=True)
@@ -51,7 +51,7 @@ class Hourly:
 
     def refresh(self, now: datetime, refilled: float) -> None:
         if self.blocked_until is not None and now >= self.blocked_until:
-            self.began, self.used = now, self.limit * (1 - refilled)
+            self.began, self.used = now, self.limit - round(self.limit * refilled)
             self.blocked_until = None
         elif self.blocked_until is None and (now - self.began).total_seconds() >= HOUR:
             self.began, self.used = now, 0.0
@@ -72,7 +72,7 @@ class Budgets:
 
     def __post_init__(self) -> None:
         knobs = self.world.knobs
-        knobs.declare("budgets.profile", "doc", f"one of {', '.join(PROFILES)}")
+        knobs.declare("budgets.profile", "doc", "whose numbers count", choices=PROFILES)
         knobs.declare(
             "budgets.front_ends", 1, "ARM front ends with backup counters of their own (1 or 2)"
         )

@@ -25,6 +25,7 @@ def attach(world: World) -> None:
         "compute.events_per_write",
         "completed",
         "when a VM write by a client is published: completed, or both (accepted and completed)",
+        choices=("completed", "both"),
     )
     world.knobs.declare("compute.page_size", 1000, "VMs on one page of a list")
 

@@ -93,6 +93,13 @@ class Order:
             return Reply(status=503, wire=self.wire())
         return None
 
+    def after(self, reply: Reply, call: Call) -> Reply:
+        """Return what becomes of the provider's answer once its work is done."""
+        if "status" in self.fault:
+            reply = self.answer(call.now)
+        reply.wire = self.wire()
+        return reply
+
     def answer(self, now: datetime) -> Reply:
         """Write the ordered error as the answer a client gets."""
         status = int(str(self.fault["status"]))
@@ -165,6 +172,10 @@ class Faults:
             raise ValueError(f"match is an object of {sorted(MATCHES)}")
         if not isinstance(fault, dict) or not fault or (fault.keys() - FAULTS):
             raise ValueError(f"fault is an object of {sorted(FAULTS)}")
+        if not fault.keys() & {"status", "reset", "timeout", "truncate", "slow"}:
+            raise ValueError(
+                "a fault without status, reset, timeout, truncate or slow does nothing"
+            )
         nth = str(wanted.get("nth", "all"))
         if nth not in NTH:
             raise ValueError(f"nth is one of {sorted(NTH)}")

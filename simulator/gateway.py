@@ -134,8 +134,7 @@ class Gateway:
         check_locks(world, call, route)
         reply = route.handler(world, call)
         if order is not None:
-            reply.wire = order.wire()
-            return reply, order.name
+            return order.after(reply, call), order.name
         return reply, ""
 
     def _call(self, incoming: Incoming, match: Match, request_id: str, correlation_id: str) -> Call:

@@ -1,7 +1,7 @@
 """Orders from tests: named settings of the simulated Azure, declared by whoever obeys them."""
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 type Setting = bool | float | str | dict[str, object] | list[object]
@@ -12,6 +12,7 @@ class Knob:
     name: str
     default: Setting
     meaning: str
+    choices: tuple[str, ...] = ()
 
 
 class Knobs:
@@ -21,8 +22,13 @@ class Knobs:
         self._declared: dict[str, Knob] = {}
         self._values: dict[str, Setting] = {}
 
-    def declare(self, name: str, default: Setting, meaning: str) -> None:
-        self._declared[name] = Knob(name=name, default=default, meaning=meaning)
+    def declare(
+        self, name: str, default: Setting, meaning: str, *, choices: Iterable[str] = ()
+    ) -> None:
+        """Add a knob; ``choices`` are the only texts it takes."""
+        self._declared[name] = Knob(
+            name=name, default=default, meaning=meaning, choices=tuple(choices)
+        )
 
     def turn(self, settings: Mapping[str, object]) -> None:
         """Set several at once, or none: raise ValueError naming the first that is wrong."""
@@ -64,6 +70,8 @@ class Knobs:
             near = difflib.get_close_matches(name, self._declared, n=1)
             hint = f"; did you mean {near[0]!r}?" if near else ""
             raise ValueError(f"there is no knob {name!r}{hint}")
+        if knob.choices and value not in knob.choices:
+            raise ValueError(f"knob {name!r} takes one of {', '.join(knob.choices)}, not {value!r}")
         match knob.default, value:
             case bool(), bool():
                 return value

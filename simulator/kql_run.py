@@ -86,10 +86,7 @@ def _summarized(
     return [
         {
             **group,
-            **{
-                column.name.rstrip("_"): _aggregate(column.value, members, now)
-                for column in aggregates
-            },
+            **{column.name: _aggregate(column.value, members, now) for column in aggregates},
         }
         for group, members in found.values()
     ]

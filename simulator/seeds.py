@@ -6,7 +6,7 @@ there; timeline entries go through ARM itself, so that every change is published
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import cast
 from urllib.parse import quote
@@ -48,8 +48,8 @@ def plant(world: World, seed: Mapping[str, Json]) -> None:
 
 
 def _rows(seed: Mapping[str, Json], name: str) -> list[tuple[str, Body]]:
-    rows = seed.get(name) or []
-    if not isinstance(rows, Sequence) or isinstance(rows, str):
+    rows = seed.get(name, [])
+    if not isinstance(rows, list):
         raise SeedError(f"{name} is a list")
     for index, row in enumerate(rows):
         if not isinstance(row, dict):

@@ -87,7 +87,7 @@ async def running(
     with tempfile.TemporaryDirectory(prefix="azure-simulator-") as folder:
         app[AUTHORITY] = authority = create_authority(Path(folder))
         served: list[Simulator] = []  # known only once it listens, and then no key may be added
-        app[control.SIMULATOR] = lambda: served[0].ready()
+        app[control.SIMULATOR] = lambda: served[-1].ready()  # noqa: PLW0108 - not yet in it
         await runner.setup()
         try:
             secure = web.TCPSite(runner, "127.0.0.1", port, ssl_context=authority.context)
