@@ -218,6 +218,8 @@ def _function(name: str, arguments: tuple[Expression, ...], now: datetime) -> Re
             return lambda row: len(v) if isinstance(v := read[0](row), list) else None
         case "coalesce", _:
             return lambda row: next((v for r in read if text(v := r(row))), None)
+        case "strcmp", 2:
+            return lambda row: _order(_text(read[0](row)), _text(read[1](row)))
         case "strcat", _:
             return lambda row: "".join(text(r(row)) for r in read)
         case (("iff" | "iif"), 3):
@@ -235,6 +237,10 @@ def _function(name: str, arguments: tuple[Expression, ...], now: datetime) -> Re
     raise UnsupportedQueryError(
         f"the function '{name}' with {len(read)} arguments is not simulated"
     )
+
+
+def _order(left: str, right: str) -> int:
+    return (left > right) - (left < right)
 
 
 def _stepped(value: Json, steps: tuple[str | int, ...]) -> Json:
