@@ -1,0 +1,235 @@
+"""One credential, one transport, one pipeline and a few clients per process.
+
+Everything is made when it is first needed: an invocation that only reads a row loads no SDK. All
+clients share one pipeline, so that request ids, the second try, the token and the governor are
+the same for every call, whichever SDK makes it (docs/adr/adapters-azure-sdk.md).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Mapping, Sequence
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from shared.adapters.faults import asking
+from shared.adapters.governor import Governor, GovernorPolicy
+from shared.adapters.tries import SecondTry
+from shared.ports import Clock
+from shared.settings import Settings
+
+if TYPE_CHECKING:
+    import aiohttp
+    from azure.core.credentials_async import AsyncTokenCredential
+    from azure.core.pipeline import AsyncPipeline
+    from azure.core.pipeline.transport import AsyncHttpTransport
+    from azure.mgmt.compute.aio import ComputeManagementClient
+    from azure.mgmt.recoveryservicesbackup.aio import RecoveryServicesBackupClient
+
+_CONNECT, _ANSWER = 5.0, 30.0  # seconds; ARM itself gives up after about 60 (report §2.2)
+_CONNECTIONS = 40  # at once, all hosts together
+_KEPT = 64  # clients per SDK, one per subscription; making one takes less than a millisecond
+_AGENT = "vm-backup-auto-enrollment"
+
+Body = Mapping[str, Any]
+
+
+class Clients:
+    """Builds and keeps the process's Azure clients. Use inside a running event loop."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        clock: Clock,
+        governor: Governor,
+        *,
+        credential: AsyncTokenCredential | None = None,
+        transport: AsyncHttpTransport[Any, Any] | None = None,
+    ) -> None:
+        """Remember what clients are made of.
+
+        Args:
+            settings: endpoints, api-versions, the identity's client id.
+            clock: of the waits in the pipeline.
+            governor: learns from every answer.
+            credential: instead of the managed identity (operators, tests).
+            transport: instead of aiohttp (tests).
+
+        """
+        self._settings = settings
+        self._clock = clock
+        self._governor = governor
+        self._credential = credential
+        self._transport = transport
+        self._session: aiohttp.ClientSession | None = None
+        self._pipeline: AsyncPipeline[Any, Any] | None = None
+        self.compute = lru_cache(maxsize=_KEPT)(self._compute)
+        self.backup = lru_cache(maxsize=_KEPT)(self._backup)
+
+    def credential(self) -> AsyncTokenCredential:
+        """Give the one credential: the managed identity of the app."""
+        if self._credential is None:
+            from azure.identity.aio import ManagedIdentityCredential
+
+            self._credential = ManagedIdentityCredential(
+                client_id=self._settings.identity_client_id or None,
+                transport=self.transport(),
+                retry_total=1,
+            )
+        return self._credential
+
+    def transport(self) -> AsyncHttpTransport[Any, Any]:
+        """Give the one transport; trusts the CA of a custom cloud beside the system's.
+
+        The session is ours because the SDK's transport would read a CA file anew, and shake hands
+        anew, for every request.
+        """
+        if self._transport is None:
+            import aiohttp
+            from azure.core.pipeline.transport import AioHttpTransport
+
+            trusted = ssl.create_default_context()
+            if self._settings.cloud.ca_file:
+                trusted.load_verify_locations(cafile=self._settings.cloud.ca_file)
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(ssl=trusted, limit=_CONNECTIONS),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                auto_decompress=False,  # the SDK's transport does it
+                trust_env=True,
+            )
+            self._transport = AioHttpTransport(
+                session=self._session,
+                session_owner=False,
+                connection_timeout=_CONNECT,
+                read_timeout=_ANSWER,
+            )
+        return self._transport
+
+    def pipeline(self) -> AsyncPipeline[Any, Any]:
+        """Give the one pipeline. Never registers a resource provider and follows no redirect."""
+        if self._pipeline is None:
+            from azure.core.pipeline import AsyncPipeline
+            from azure.core.pipeline.policies import (
+                CustomHookPolicy,
+                HeadersPolicy,
+                RequestIdPolicy,
+                UserAgentPolicy,
+            )
+            from azure.mgmt.core.policies import AsyncARMChallengeAuthenticationPolicy
+
+            self._pipeline = AsyncPipeline(
+                self.transport(),
+                policies=[
+                    RequestIdPolicy(),
+                    HeadersPolicy(),
+                    UserAgentPolicy(base_user_agent=_AGENT),
+                    CustomHookPolicy(),
+                    SecondTry(self._clock),
+                    AsyncARMChallengeAuthenticationPolicy(
+                        self.credential(), self._settings.cloud.scope
+                    ),
+                    GovernorPolicy(self._governor, self._clock),
+                ],
+            )
+        return self._pipeline
+
+    async def get(self, path: str, *, api_version: str, operation: str) -> Any:
+        """GET a path of ARM's and give its JSON.
+
+        Raises:
+            AzureFault: whatever came instead of a 200.
+
+        """
+        url = f"{self._settings.cloud.arm}{path}"
+        return await self._call("GET", url, operation, params={"api-version": api_version})
+
+    async def post(self, path: str, body: Body, *, api_version: str, operation: str) -> Any:
+        """POST a question to ARM and give its JSON; raises as `get`."""
+        url = f"{self._settings.cloud.arm}{path}"
+        return await self._call(
+            "POST", url, operation, params={"api-version": api_version}, json=body
+        )
+
+    async def listed(
+        self, path: str, *, api_version: str, operation: str
+    ) -> AsyncIterator[Sequence[Body]]:
+        """Page through a list by its `nextLink`, which must stay at ARM's own address.
+
+        Raises:
+            AzureFault: a page did not come; what was given before is no whole list.
+
+        """
+        arm = self._settings.cloud.arm.lower() + "/"
+        body = await self.get(path, api_version=api_version, operation=operation)
+        while True:
+            with asking(operation):
+                rows, following = _page(body)
+                if following and not following.lower().startswith(arm):
+                    raise ValueError("a nextLink to another address")
+            yield rows
+            if not following:
+                return
+            body = await self._call("GET", following, operation)
+
+    async def warm(self) -> None:
+        """Import the SDKs off the event loop, so that the first VM does not wait for them."""
+        await asyncio.to_thread(_import)
+
+    async def aclose(self) -> None:
+        """Close what was opened; the next use opens anew."""
+        for made in (self.compute, self.backup):
+            made.cache_clear()
+        if self._session is not None:
+            if self._credential is not None:
+                await self._credential.close()
+            await self._session.close()
+            self._session = self._transport = self._credential = None
+        self._pipeline = None
+
+    async def _call(self, method: str, url: str, operation: str, **parts: Any) -> Any:
+        from azure.core.exceptions import HttpResponseError
+        from azure.core.rest import HttpRequest
+
+        with asking(operation):
+            answer = await self.pipeline().run(HttpRequest(method, url, **parts))
+            response = answer.http_response
+            if response.status_code != 200:
+                raise HttpResponseError(response=response)
+            return response.json()
+
+    def _compute(self, subscription: str) -> ComputeManagementClient:
+        from azure.mgmt.compute.aio import ComputeManagementClient
+
+        return ComputeManagementClient(self.credential(), subscription, **self._common())
+
+    def _backup(self, subscription: str) -> RecoveryServicesBackupClient:
+        from azure.mgmt.recoveryservicesbackup.aio import RecoveryServicesBackupClient
+
+        return RecoveryServicesBackupClient(
+            self.credential(),
+            subscription,
+            api_version=self._settings.backup_api,
+            **self._common(),
+        )
+
+    def _common(self) -> dict[str, Any]:
+        return {
+            "base_url": self._settings.cloud.arm,
+            "credential_scopes": [self._settings.cloud.scope],
+            "pipeline": self.pipeline(),
+        }
+
+
+def _import() -> None:
+    import azure.identity.aio
+    import azure.mgmt.compute.aio
+    import azure.mgmt.recoveryservicesbackup.aio  # noqa: F401
+
+
+def _page(body: Any) -> tuple[Sequence[Body], str]:
+    """Give the rows of a list's page and the link to the next; "" at the end."""
+    match body:
+        case {"value": [*rows]}:
+            return rows, str(body.get("nextLink") or "")
+    raise ValueError("a list without a value")

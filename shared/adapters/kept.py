@@ -1,0 +1,86 @@
+"""A value kept for a while: loaded when needed, by one caller at a time, for all.
+
+A load that fails is not tried again at once by everybody who waited for it; where an older value
+is good enough for a while longer, it is given instead.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+
+from shared.errors import AzureFault
+from shared.ports import Clock
+
+_AFTER_FAULT = timedelta(seconds=5)
+
+
+class Kept[T]:
+    """Loads with ``load``, keeps for ``seconds``, and after a failure for ``grace`` seconds more."""
+
+    def __init__(
+        self,
+        clock: Clock,
+        load: Callable[[], Awaitable[T]],
+        *,
+        seconds: float,
+        grace: float = 0.0,
+    ) -> None:
+        self._clock = clock
+        self._load = load
+        self._life = timedelta(seconds=seconds)
+        self._grace = timedelta(seconds=grace)
+        self._lock = asyncio.Lock()
+        self._value: T | None = None
+        self._loaded_at: datetime | None = None
+        self._wanted = False  # somebody asked to forget the value
+        self._fault: AzureFault | None = None
+        self._fault_at = datetime.min.replace(tzinfo=UTC)
+
+    @property
+    def age(self) -> timedelta | None:
+        """Time since the latest load; None if there was none."""
+        return None if self._loaded_at is None else self._clock.now() - self._loaded_at
+
+    @property
+    def expired(self) -> bool:
+        """Whether there is a value that is too old."""
+        return self.age is not None and self.age >= self._life
+
+    async def get(self) -> T:
+        """Give the value.
+
+        Raises:
+            AzureFault: it could not be loaded, and there is none old enough to go on with.
+
+        """
+        if (value := self._good()) is not None:
+            return value
+        async with self._lock:
+            if (value := self._good()) is not None:
+                return value
+            began = self._clock.now()
+            if self._fault is not None and began - self._fault_at < _AFTER_FAULT:
+                return self._instead(self._fault)
+            try:
+                value = await self._load()
+            except AzureFault as fault:
+                self._fault, self._fault_at = fault, self._clock.now()
+                return self._instead(fault)
+            self._value, self._loaded_at = value, began
+            self._wanted, self._fault = False, None
+            return value
+
+    def forget(self, *, unless_younger: float = 0.0) -> None:
+        """Load anew at the next asking, unless the value is younger than so many seconds."""
+        if self.age is None or self.age >= timedelta(seconds=unless_younger):
+            self._wanted = True
+
+    def _good(self) -> T | None:
+        return None if self._wanted or self.expired else self._value
+
+    def _instead(self, fault: AzureFault) -> T:
+        if self._value is None or self.age is None or self.age >= self._life + self._grace:
+            raise fault
+        return self._value

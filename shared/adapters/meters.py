@@ -1,0 +1,132 @@
+"""One budget of Azure's, as far as it shows: what is left, when it was refused, how fast we went.
+
+Azure tells neither the size of a budget nor how it refills, several front ends count apart from
+each other, and other clients draw on the same budget (facts §4.2). So nothing here computes with
+limits: a meter believes the lowest of its latest readings, takes a share of it, stops when told,
+halves its speed on a 429 and lets it creep up while it is quiet.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+_LATEST = 4  # readings believed at a time: front ends disagree, the lower ones are right for us
+_MEMORY = timedelta(seconds=60)  # a reading older than this says nothing any more
+_SETTLE = timedelta(seconds=5)  # by then what was granted shows in readings, or was not used
+_FIRST_PROBE, _LAST_PROBE = 2.0, 300.0  # seconds until an exhausted budget is tried again
+_CALM = 120.0  # seconds without a 429 in which the pace doubles again
+_BRISK = 0.02  # a gap shorter than this is none
+_HOUR = 3600.0
+
+
+@dataclass(slots=True)
+class Meter:
+    """What is known of one budget. Times are the clock port's, shares are of one instance."""
+
+    readings: deque[tuple[datetime, float]] = field(default_factory=lambda: deque(maxlen=_LATEST))
+    granted: deque[datetime] = field(default_factory=deque)
+    blocked_until: datetime | None = None
+    budget: float = 0.0  # the most that all front ends at once were seen to have left
+    _gap: float = 0.0  # seconds between two grants, as of the latest 429
+    _gap_since: datetime | None = None
+    _probes: int = 0
+    _tokens: float | None = None
+    _tokens_at: datetime | None = None
+
+    def read(self, remaining: float, now: datetime) -> None:
+        """Take in what an answer says is left; negative means overdrawn."""
+        self.readings.append((now, max(0.0, remaining)))
+        low = self.low(now)
+        if low is not None:
+            self.budget = max(self.budget, low)
+
+    def low(self, now: datetime) -> float | None:
+        """Give the lowest of the latest readings; None if there is none worth believing."""
+        fresh = [remaining for at, remaining in self.readings if now - at < _MEMORY]
+        return min(fresh) if fresh else None
+
+    def refuse(self, now: datetime, seconds: float | None) -> None:
+        """Take in a 429: stop for as long as told, and go on at half the speed."""
+        if seconds is None:
+            self._probes += 1
+            seconds = self._probe()
+        until = now + timedelta(seconds=seconds)
+        self.blocked_until = max(until, self.blocked_until or until)
+        recent = [at for at in self.granted if now - at < _MEMORY]
+        speed = len(recent) / _MEMORY.total_seconds()
+        self._gap = max(2 * self.gap(now), 2 / speed if speed else 0.0, 2 * _BRISK)
+        self._gap_since = self.blocked_until
+
+    def gap(self, now: datetime) -> float:
+        """Give the seconds to leave between two grants: it halves every calm while."""
+        if self._gap_since is None:
+            return 0.0
+        quiet = max(0.0, (now - self._gap_since).total_seconds())
+        gap: float = self._gap * 0.5 ** (quiet / _CALM)
+        return gap if gap > _BRISK else 0.0
+
+    def hold(self, now: datetime) -> float:
+        """Give the seconds for which Azure said to stay away."""
+        if self.blocked_until is None:
+            return 0.0
+        return max(0.0, (self.blocked_until - now).total_seconds())
+
+    def wait(self, now: datetime, instances: int) -> float:
+        """Give the seconds until this instance may draw once; 0.0: now."""
+        if (hold := self.hold(now)) > 0:
+            return hold
+        if self.granted and (gap := self.gap(now)):
+            since = (now - self.granted[-1]).total_seconds()
+            if since < gap:
+                return gap - since
+        if not self._exhausted(now, instances):
+            return 0.0
+        # All of our share is out. One try after a while tells whether more came back.
+        latest = max([self.readings[-1][0], *self.granted])
+        return max(0.0, self._probe() - (now - latest).total_seconds())
+
+    def grant(self, now: datetime, instances: int) -> None:
+        """Count one draw that was allowed."""
+        self._probes = self._probes + 1 if self._exhausted(now, instances) else 0
+        self.granted.append(now)
+        while now - self.granted[0] >= _MEMORY:
+            self.granted.popleft()
+
+    def wait_for_slow(self, now: datetime, share: float) -> float:
+        """Give the seconds until a slow budget, refilled over an hour, has a draw for us.
+
+        ``share`` of the budget is ours per hour, a quarter of it at once.
+        """
+        rate = share * self.budget / _HOUR
+        if not rate:
+            return 0.0
+        tokens = self._refill(now, rate)
+        return 0.0 if tokens >= 1 else (1 - tokens) / rate
+
+    def draw_slow(self, now: datetime, share: float) -> None:
+        """Count one draw on a slow budget."""
+        rate = share * self.budget / _HOUR
+        if rate:
+            self._tokens = self._refill(now, rate) - 1
+
+    def _exhausted(self, now: datetime, instances: int) -> bool:
+        low = self.low(now)
+        if low is None:
+            return False
+        taken = sum(now - at < _SETTLE for at in self.granted)
+        return low / instances - taken < 1
+
+    def _refill(self, now: datetime, rate: float) -> float:
+        most = max(1.0, rate * _HOUR / 4)
+        if self._tokens is None or self._tokens_at is None:
+            self._tokens = most
+        else:
+            passed = (now - self._tokens_at).total_seconds()
+            self._tokens = min(most, self._tokens + passed * rate)
+        self._tokens_at = now
+        return self._tokens
+
+    def _probe(self) -> float:
+        return min(_LAST_PROBE, _FIRST_PROBE * 2.0**self._probes)

@@ -1,0 +1,61 @@
+"""The Resource Graph queries of the product, all in one place (facts §4.5, §4.5a).
+
+Every walk is by key: `order by key` and "after the last key seen", so that rows that come or go
+meanwhile neither repeat nor hide others, which skip tokens do (vendor's guidance for pagination,
+2026-02). Kusto compares texts with `strcmp`; `<` and `>` on texts are an error there.
+
+Backup rows are read under both spellings and both shapes (`properties` an object or its text);
+only the columns that `bodies.items` reads travel, since an estate has many items.
+"""
+
+from __future__ import annotations
+
+VMS = """resources
+| where type =~ 'microsoft.compute/virtualmachines'
+| extend key = tolower(id){after}
+| order by key asc
+| project id, location, tags, uid = tostring(properties.vmId), created = tostring(properties.timeCreated)"""
+
+ITEMS = """recoveryservicesresources
+| where type =~ 'microsoft.recoveryservices/vaults/backupfabrics/protectioncontainers/protecteditems'
+| extend key = tolower(id), p = parse_json(properties){after}
+| where tostring(p.backupManagementType) =~ 'AzureIaasVM'
+| order by key asc
+| project id, backupManagementType = tostring(p.backupManagementType), protectionState = tostring(p.protectionState), currentProtectionState = tostring(p.currentProtectionState), sourceResourceId = tostring(p.sourceResourceId), virtualMachineId = tostring(p.virtualMachineId), dataSourceInfo = p.dataSourceInfo, policyId = tostring(p.policyId), policyInfo = p.policyInfo, policyName = tostring(p.policyName), lastBackupStatus = tostring(p.lastBackupStatus), lastBackupTime = tostring(p.lastBackupTime), lastRecoveryPoint = tostring(p.lastRecoveryPoint), healthStatus = tostring(p.healthStatus), isScheduledForDeferredDelete = tostring(p.isScheduledForDeferredDelete), deferredDeleteTimeInUTC = tostring(p.deferredDeleteTimeInUTC), deferredDeleteTimeRemaining = tostring(p.deferredDeleteTimeRemaining), softDeleteRetentionPeriod = tostring(p.softDeleteRetentionPeriod), extendedProperties = p.extendedProperties"""
+
+POLICIES = """recoveryservicesresources
+| where type =~ 'microsoft.recoveryservices/vaults/backuppolicies'
+| extend key = tolower(id){after}
+| order by key asc
+| project id, properties"""
+
+SUBSCRIPTIONS = """resourcecontainers
+| where type =~ 'microsoft.resources/subscriptions'
+| extend key = tolower(id){after}
+| order by key asc
+| project id, subscriptionId, tags, state = tostring(properties.state)"""
+
+GROUPS = """resourcecontainers
+| where type =~ 'microsoft.resources/subscriptions/resourcegroups'
+| extend key = tolower(id){after}
+| order by key asc
+| project id, subscriptionId, resourceGroup, tags, managedBy"""
+
+DISKS = """resources
+| where type =~ 'microsoft.compute/disks'
+| extend key = tolower(id){after}
+| where key in ({keys})
+| order by key asc
+| project id, sku, properties"""
+
+_AFTER = "\n| where strcmp(key, {key}) > 0"
+
+
+def walk(query: str, after: str = "") -> str:
+    """Give the query for the rows after a key."""
+    return query.replace("{after}", _AFTER.replace("{key}", quoted(after)) if after else "")
+
+
+def quoted(text: str) -> str:
+    """Give a Kusto text literal. Ids are parsed before they come here; this is the second lock."""
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
