@@ -219,7 +219,7 @@ def _function(name: str, arguments: tuple[Expression, ...], now: datetime) -> Re
         case "coalesce", _:
             return lambda row: next((v for r in read if text(v := r(row))), None)
         case "strcmp", 2:
-            return lambda row: _order(_text(read[0](row)), _text(read[1](row)))
+            return lambda row: _order(text(read[0](row)), text(read[1](row)))
         case "strcat", _:
             return lambda row: "".join(text(r(row)) for r in read)
         case (("iff" | "iif"), 3):
