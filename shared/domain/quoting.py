@@ -19,6 +19,11 @@ def printable(text: str) -> str:
     return _CONTROL.sub("", text)
 
 
+def one_line(text: str, most: int) -> str:
+    """Give foreign text as one printable line of limited length."""
+    return printable(" ".join(text[: 4 * most].split()))[:most]
+
+
 def sh(text: str) -> str:
     """Quote one word for bash (and for `az` typed there)."""
     word = printable(text)

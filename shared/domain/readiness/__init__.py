@@ -13,10 +13,13 @@ from shared.domain.findings import Finding
 from shared.domain.model import Snapshot
 from shared.domain.placement import Place, Placed
 from shared.domain.readiness import disks, machine, surroundings
+from shared.domain.readiness.unseen import caveats
 from shared.domain.readiness.view import View
 from shared.domain.rules import Rules
 from shared.domain.rules.options import Options
 from shared.domain.selection import Match
+
+__all__ = ["CHECKS", "Check", "View", "caveats", "check", "look", "view_of"]
 
 type Check = Callable[[View], Finding | None]
 
