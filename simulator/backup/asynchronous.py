@@ -7,6 +7,7 @@ an HTTP 200 whose status is Failed.
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import partial
 
 from simulator.arm import Call, Json, Reply
 from simulator.backup import refusals
@@ -62,11 +63,12 @@ def settled_job(
     took = length(state, Kind.POLICY_CHANGE, vault.key, item.key)
     job = new_job(state, vault, item, kind, activity_id, took, policy_name=item.policy_name)
 
-    def complete() -> None:
-        job.status = Status.COMPLETED
-
-    state.world.schedule.at(job.ends_at, complete)
+    state.world.schedule.at(job.ends_at, partial(complete, job))
     return job
+
+
+def complete(job: Job) -> None:
+    job.status = Status.COMPLETED
 
 
 def begin(

@@ -161,7 +161,7 @@ def _finish(state: BackupState, vault: Vault, item: Item, job: Job, point: Point
         point.in_vault = True
         _healthy(item)
     item.last_point = point.at
-    item.kpis = kpis_of(job.failure)
+    item.kpis |= kpis_of(job.failure)
     if item.active:
         item.state = Protection.PROTECTED
     state.touch(vault, item)
@@ -179,7 +179,7 @@ def _fail(state: BackupState, vault: Vault, item: Item, job: Job, failure: Failu
         return
     item.last_status, item.last_backup = Status.FAILED.value, job.started_at
     item.protection_status, item.health_status = "Unhealthy", "ActionRequired"
-    item.kpis = kpis_of(failure)
+    item.kpis |= kpis_of(failure)
     detail = error_detail(failure)
     item.health = [
         {

@@ -22,6 +22,10 @@ class Kind(StrEnum):
     BACKUP = "backup"
     SNAPSHOT = "snapshot"
     BACKUP_TRIGGER = "backup_trigger"
+    RESTORE_DISKS = "restore_disks"
+    RESTORE_VAULT = "restore_vault"
+    RESTORE_REPLACE = "restore_replace"
+    RESTORE_VM = "restore_vm"
     VAULT = "vault"
 
 
@@ -43,6 +47,10 @@ _RANGES = {
     # The rest of a backup is its transfer.
     Kind.SNAPSHOT: (456.0, 469.0),
     Kind.BACKUP_TRIGGER: (0.2, 2.5),
+    Kind.RESTORE_DISKS: (65.0, 90.0),
+    Kind.RESTORE_VAULT: (1390.0, 3300.0),
+    Kind.RESTORE_REPLACE: (1240.0, 1390.0),
+    Kind.RESTORE_VM: (130.0, 147.0),
 }
 
 

@@ -16,6 +16,14 @@ GREEN: Fields = {
 
 def kpis_of(failure: Failure | None) -> Fields:
     """Write the outcome of the last backup as a key performance indicator (2021, 2022)."""
+    return {"BackupOperationStatusKPI": _kpi(failure)}
+
+
+def restore_kpis() -> Fields:
+    return {"RestoreOperationStatusKPI": _kpi(None)}
+
+
+def _kpi(failure: Failure | None) -> Fields:
     detail: Fields = {"code": 0, "title": "Success", "message": "", "recommendations": []}
     if failure is not None:
         detail = {
@@ -25,10 +33,8 @@ def kpis_of(failure: Failure | None) -> Fields:
             "recommendations": list(failure.recommendations),
         }
     return {
-        "BackupOperationStatusKPI": {
-            "resourceHealthStatus": "Healthy" if failure is None else "TransientDegraded",
-            "resourceHealthDetails": [detail],
-        }
+        "resourceHealthStatus": "Healthy" if failure is None else "TransientDegraded",
+        "resourceHealthDetails": [detail],
     }
 
 
@@ -49,7 +55,7 @@ def _properties(state: BackupState, vault: Vault, item: Item, prefix: str) -> Fi
         shown["kpisHealths"] = item.kpis
     shown |= {
         "friendlyName": item.friendly_name,
-        "virtualMachineId": item.vm_id,
+        "virtualMachineId": item.machine_id or item.vm_id,
         "protectionStatus": item.protection_status,
         "protectionState": item.state.value,
         "healthStatus": item.health_status,
@@ -118,9 +124,9 @@ def container_body(item: Item, prefix: str) -> Fields:
         "name": item.name.container,
         "type": CONTAINER_TYPE,
         "properties": {
-            "virtualMachineId": item.vm_id,
+            "virtualMachineId": item.machine_id or item.vm_id,
             "virtualMachineVersion": "Classic" if item.name.is_classic else "Compute",
-            "resourceGroup": item.vm_id.split("/")[4],
+            "resourceGroup": (item.machine_id or item.vm_id).split("/")[4],
             "friendlyName": item.friendly_name,
             "backupManagementType": MANAGEMENT,
             "registrationStatus": "SoftDeleted" if item.soft_deleted else "Registered",

@@ -3,6 +3,7 @@
 from datetime import datetime
 
 from simulator.arm import Json
+from simulator.backup import restores
 from simulator.backup.eras import Era
 from simulator.backup.formats import NEVER, Fields, duration_text, time_text
 from simulator.backup.names import JOB_TYPE, MANAGEMENT
@@ -25,7 +26,7 @@ def _properties(state: BackupState, job: Job, *, full: bool) -> Fields:
     duration = duration_text((now if running else job.ends_at) - job.started_at)
     actions: list[Json] = ["Cancellable"] if era >= Era.Y2023 else [1]
     head: Fields = {"jobType": "AzureIaaSVMJob"}
-    cancellable = job.kind is JobKind.BACKUP
+    cancellable = job.kind in {JobKind.BACKUP, JobKind.RESTORE}
     if cancellable and era >= Era.Y2022:
         head["actionsInfo"] = actions
     if era >= Era.Y2021:
@@ -37,7 +38,11 @@ def _properties(state: BackupState, job: Job, *, full: bool) -> Fields:
         head["errorDetails"] = [error_detail(job.failure)]
     head["virtualMachineVersion"] = "Compute"
     if full:
-        head["extendedInfo"] = _extended(era, job, now)
+        head["extendedInfo"] = (
+            restores.details(era, job, job.restore, now, running=running)
+            if job.restore is not None
+            else _extended(era, job, now)
+        )
     head |= {
         "entityFriendlyName": job.friendly_name,
         "backupManagementType": MANAGEMENT,

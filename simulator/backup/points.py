@@ -124,9 +124,8 @@ def _body(state: BackupState, item: Item, point: Point, prefix: str, *, detailed
         "id": f"{prefix}{item.name.item_path}/recoveryPoints/{point.name}",
         "name": point.name,
         "type": POINT_TYPE,
-        "properties": _properties(
-            state.era, point, _machine(state, item, point), detailed=detailed
-        ),
+        "properties": point.given
+        or _properties(state.era, point, _machine(state, item, point), detailed=detailed),
     }
 
 

@@ -15,6 +15,7 @@ from simulator.backup import (
     points,
     policies,
     protection,
+    restores,
     settings,
     vaults,
 )
@@ -115,6 +116,10 @@ _ITEM_ROUTES = (
     _route("GET", ITEM + "/recoveryPoints/{point}", "RecoveryPoints_Get", _ITEM_ACTION + "/recoveryPoints/read", points.get_point, "recorded", "report §3.3"),
 )
 
+_RESTORE_ROUTES = (
+    _route("POST", ITEM + "/recoveryPoints/{point}/restore", "Restores_Trigger", _ITEM_ACTION + "/recoveryPoints/restore/action", restores.restore, "recorded", "report §3.3: request and job, no disks"),
+)
+
 _JOB_ROUTES = (
     _route("GET", VAULT + "/backupOperations/{operation}", "BackupOperationStatuses_Get", _ACTION + "/backupOperations/read", operations.get_status, "recorded", "report §6.10"),
     _route("GET", VAULT + "/backupOperationResults/{operation}", "BackupOperationResults_Get", _ACTION + "/backupOperationResults/read", operations.get_vault_result, "specified", "bms 2024-04-01"),
@@ -132,5 +137,6 @@ ROUTES: tuple[Route, ...] = (
     *_POLICY_ROUTES,
     *_DISCOVERY_ROUTES,
     *_ITEM_ROUTES,
+    *_RESTORE_ROUTES,
     *_JOB_ROUTES,
 )

@@ -149,6 +149,7 @@ def _item(state: BackupState, vault: Vault, resource_id: ResourceId, given: Fiel
         health_status=text_of(given.get("healthStatus")) or "Passed",
         disks=_disks(given),
         kpis=fields_of(given.get("kpisHealths")),
+        machine_id=text_of(given.get("virtualMachineId")),
     )
     if item.disks is None and "extendedProperties" in given:
         item.extended = fields_of(given["extendedProperties"])
@@ -224,6 +225,7 @@ def _point(vault: Vault, resource_id: ResourceId, given: Fields) -> None:
             expires_at=at + timedelta(days=30),
             rule="Daily",
             in_vault=True,
+            given=given if "objectType" in given else {},
         )
     )
     item.last_point = max(at, item.last_point or at)

@@ -18,6 +18,7 @@ from simulator.backup.names import MANAGEMENT, VmName
 
 if TYPE_CHECKING:
     from simulator.backup.graph_rows import RowHistory
+    from simulator.backup.restores import Restore
     from simulator.world import World
 
 
@@ -38,6 +39,7 @@ class JobKind(StrEnum):
     DELETE = "DeleteBackupData"
     UNDELETE = "Undelete"
     BACKUP = "Backup"
+    RESTORE = "Restore"
 
 
 class Status(StrEnum):
@@ -98,6 +100,8 @@ class Point:
     in_vault: bool = False
     machine: Fields = field(default_factory=dict)
     disks: Fields | None = None
+    #: properties of a seed, shown as they are
+    given: Fields = field(default_factory=dict)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -125,6 +129,7 @@ class Job:
     tasks: list[Task] = field(default_factory=list)
     bag: dict[str, str] = field(default_factory=dict)
     disk_bag: dict[str, str] = field(default_factory=dict)
+    restore: "Restore | None" = None
 
     def over(self, now: datetime) -> bool:
         return self.status is not Status.IN_PROGRESS and self.ends_at <= now
@@ -156,6 +161,8 @@ class Item:
     state: Protection
     changed_at: datetime
     vm_guid: str = ""
+    #: virtualMachineId where it is spelled another way than sourceResourceId (report §6.3)
+    machine_id: str = ""
     policy: str = ""
     policy_name: str = ""
     visible: bool = True

@@ -130,7 +130,7 @@ def _soft_delete(state: BackupState) -> str:
 
 
 def patch_vault(world: World, call: Call) -> Reply:
-    """Change a vault: 202 and an operation, or 200 at once for an identity taken away (recorded)."""
+    """Change a vault: 202 and an operation, or 200 at once for its own identity (recorded)."""
     vault = vault_of(world, call)
     asked = call.fields()
     _check_security(vault, asked)
@@ -154,8 +154,7 @@ def _change(world: World, call: Call, vault: Vault, asked: Fields) -> Reply:
     state = world.backup
     cause = Cause.of(call)
     changed(state, vault, asked)
-    identity_off = text_of(fields_of(asked.get("identity")).get("type")).lower() == "none"
-    if identity_off or not state.era.vault_create_waits or call.method == "PUT":
+    if _only_system_identity(asked) or not state.era.vault_create_waits or call.method == "PUT":
         settled(state, vault)
         world.publish("write", vault.vault_id, cause, vault.body)
         return Reply(status=200, body=vault.body, content_type=state.era.content_type)
@@ -171,6 +170,12 @@ def _change(world: World, call: Call, vault: Vault, asked: Fields) -> Reply:
 
     operation = _begin(world, vault, _PATCH, finish)
     return Reply(status=202, headers=_headers(world, call, operation))
+
+
+def _only_system_identity(asked: Fields) -> bool:
+    """Tell a change of identity that needs no operation: none with users in it (recorded)."""
+    kinds = text_of(fields_of(asked.get("identity")).get("type")).lower()
+    return bool(kinds) and "userassigned" not in kinds and "properties" not in asked
 
 
 def delete_vault(world: World, call: Call) -> Reply:

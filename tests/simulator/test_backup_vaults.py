@@ -107,11 +107,16 @@ def test_a_patch_is_an_operation_with_two_urls():
     assert sim.get(result)["properties"]["publicNetworkAccess"] == "Disabled"
 
 
-def test_taking_an_identity_away_needs_no_operation():
+def test_a_vaults_own_identity_needs_no_operation_but_users_do():
     """Report §6.16: 200 or 202 for the same kind of request."""
-    sim = lab()
-    given = sim.ask("PATCH", VAULT, {"identity": {"type": "SystemAssigned"}})
-    assert given.status == 202
+    sim = lab(knobs={"backup.durations": {"vault": 1}})
+    users = {f"{GROUP}/providers/Microsoft.ManagedIdentity/userAssignedIdentities/me": {}}
+    asked = {"identity": {"type": "UserAssigned", "userAssignedIdentities": users}}
+    assert sim.ask("PATCH", VAULT, asked).status == 202
+    sim.advance(2)
+    assert set(sim.get(VAULT)["identity"]["userAssignedIdentities"]) == set(users)
+    own = sim.ask("PATCH", VAULT, {"identity": {"type": "SystemAssigned"}})
+    assert (own.status, list(own.body["identity"])) == (200, ["tenantId", "principalId", "type"])
     taken = sim.ask("PATCH", VAULT, {"identity": {"type": "None"}})
     assert (taken.status, taken.body["identity"]) == (200, {"type": "None"})
 
