@@ -55,7 +55,7 @@ async def clock() -> Clock:
     if _Process.clock is None:
         from shared.adapters.clock import clock_of
 
-        _Process.clock = clock_of(settings())
+        _Process.clock = clock_of(settings().clock)
     await _Process.clock.synchronize()
     return _Process.clock
 

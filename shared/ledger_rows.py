@@ -11,7 +11,9 @@ from msgspec.structs import replace
 from shared.domain.decisions import On, Verdict, moved
 from shared.domain.model import Snapshot
 from shared.domain.records import Row, Transition
+from shared.domain.states import State
 
+SETTLED = frozenset({State.ENROLLED, State.PROTECTED})  # their reasons differ by who found out
 HISTORY = 20  # lines kept per VM
 _TAGS = 15  # tags kept per VM, for the coverage page's filters
 _TEXT = 256
@@ -22,7 +24,7 @@ def move(row: Row, on: On, now: datetime, why: str, **changes: Any) -> Row:
     state = moved(row.state, on)
     if state is None:
         return row
-    same = state is row.state and why == row.why
+    same = state is row.state and (why == row.why or state in SETTLED)
     line = Transition(at=now, state=state, why=why, trace=changes.get("trace", row.trace))
     return replace(
         row,

@@ -32,6 +32,7 @@ from shared.ports import Ports, Subject
 from shared.settle import resolve
 
 MESSAGE_WAIT = timedelta(minutes=15)  # longer waits are rows (DESIGN §3.4)
+IN_FLIGHT = "in-flight"  # the settlement looks again, because of the row's `again`
 AFTER_FAULT = timedelta(minutes=2)
 AFTER_REFUSAL = timedelta(hours=1)
 _VAULTS_TRIED = 20
@@ -77,7 +78,7 @@ async def reconcile(ports: Ports, work: WorkItem, by: str, *, backlog: bool = Fa
         except Conflict:
             telemetry.wide("claim.lost", vm=work.vm, by=by, trace=trace)
             return "claim-lost"
-    if again:
+    if again and done.outcome != IN_FLIGHT:
         await ports.queues.send(
             WorkItem(vm=work.vm, seen_at=ports.clock.now(), cause=Cause.AGAIN, trace=trace),
             backlog=backlog,
@@ -91,7 +92,7 @@ async def _under_claim(ports: Ports, held: Held, work: WorkItem, trace: str) -> 
         if unresolved(held.row):
             await resolve(ports, held)
         if in_flight(held.row):  # the watch settles it, and looks again because of `again`
-            return _Done(row=replace(held.row, again=ports.clock.now()), outcome="in-flight")
+            return _Done(row=replace(held.row, again=ports.clock.now()), outcome=IN_FLIGHT)
         return await _decided(ports, held, work, trace)
     except AzureFault as fault:
         now = ports.clock.now()

@@ -1,0 +1,220 @@
+"""The whole service over fakes and one stepped clock: queues, timers, kills and redeliveries.
+
+`House.play(seconds)` does what the Functions host does: delivers due messages (the same message
+again, ten minutes later, if the run was killed), and fires the timers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from itertools import count
+
+from shared.domain.findings import Finding
+from shared.domain.ids import ArmId
+from shared.domain.messages import Cause, Message, SweepPage, WorkItem
+from shared.domain.records import Row
+from shared.domain.rules import Rules
+from shared.errors import AzureFault
+from shared.ports import Ports, Subject
+from shared.reconcile import reconcile
+from shared.settings import Settings, read
+from shared.sweep import sweep, tick
+from shared.watch import watch
+from tests.fakes.azure import (
+    FakeBackup,
+    FakeClock,
+    FakeDirectory,
+    FakeEstate,
+    FakeIndex,
+    FakeMachines,
+    FakePace,
+)
+from tests.fakes.storage import FakeLedger, FakeParkedMessages, FakePeople, FakeQueues
+from tests.unit.domain import worlds
+
+LEASE = timedelta(minutes=10)
+ENVIRONMENT = {
+    "TENANT_ID": "00000000-0000-0000-0000-000000000001",
+    "RULES_URI": "rules.yaml",
+    "AzureWebJobsStorage": "UseDevelopmentStorage=true",
+    "MODE": "enforce",
+    "ENROLL_SINCE": "2020-01-01T00:00:00Z",
+}
+
+
+class Killed(BaseException):
+    """The process dies here: nothing may catch it."""
+
+
+@dataclass
+class FakeNotices:
+    """Remembers what people would have heard."""
+
+    open: dict[str, tuple[Finding, ...]] = field(default_factory=dict)
+    reported: list[tuple[str, tuple[str, ...]]] = field(default_factory=list)
+    cleared: list[str] = field(default_factory=list)
+    operators: list[str] = field(default_factory=list)
+
+    async def report(self, subject: Subject, findings: tuple[Finding, ...], now: datetime) -> None:
+        codes = tuple(one.code for one in findings)
+        known = self.open.get(subject.vm.key)
+        if known is None or {one.code for one in known} != set(codes):
+            self.reported.append((subject.vm.name, codes))
+        self.open[subject.vm.key] = findings
+
+    async def clear(self, vm: ArmId, how: str, now: datetime, trace: str) -> None:
+        if self.open.pop(vm.key, None) is not None:
+            self.cleared.append(vm.name)
+
+    async def tell_operators(self, code: str, text: str, evidence: str, now: datetime) -> None:
+        if code not in self.operators:
+            self.operators.append(code)
+
+    async def operators_clear(self, code: str, now: datetime) -> None:
+        if code in self.operators:
+            self.operators.remove(code)
+
+
+@dataclass
+class FakeRules:
+    """The rules in force."""
+
+    rules: Rules
+
+    async def current(self) -> Rules:
+        return self.rules
+
+
+@dataclass
+class _Hidden:
+    message: Message
+    queue: str
+    name: str
+    at: datetime
+    tries: int = 0
+
+
+class House:
+    """Fakes, ports and a host in one."""
+
+    def __init__(self, **environment: str) -> None:
+        self.clock = FakeClock(datetime(2026, 11, 20, 9, 0, tzinfo=UTC))
+        self.machines = FakeMachines()
+        self.backup = FakeBackup(self.clock)
+        self.directory = FakeDirectory()
+        self.index = FakeIndex(self.backup)
+        self.estate = FakeEstate(self.machines, self.backup)
+        self.pace = FakePace()
+        self.ledger = FakeLedger()
+        self.people = FakePeople()
+        self.parked = FakeParkedMessages()
+        self.queues = FakeQueues()
+        self.notices = FakeNotices()
+        self.rules = FakeRules(worlds.rules())
+        self.settings: Settings = read({**ENVIRONMENT, **environment})
+        self.outcomes: list[str] = []
+        self.kills = 0
+        self._hidden: list[_Hidden] = []
+        self._names = count(1)
+        self._next_watch = self._next_tick = self.clock.now()
+
+    @property
+    def ports(self) -> Ports:
+        return Ports(
+            settings=self.settings,
+            clock=self.clock,
+            machines=self.machines,
+            backup=self.backup,
+            directory=self.directory,
+            index=self.index,
+            estate=self.estate,
+            pace=self.pace,
+            ledger=self.ledger,
+            people=self.people,
+            parked=self.parked,
+            queues=self.queues,
+            rules=self.rules,
+            notices=self.notices,
+        )
+
+    def region(self, *vaults) -> None:
+        for vault in vaults or (worlds.vault(),):
+            self.directory.add(vault, *worlds.policies(vault))
+
+    def restart(self) -> None:
+        """A new process: everything that was only in memory is gone."""
+        self.index = FakeIndex(self.backup)
+
+    async def event(self, vm: ArmId, *, late: float = 0.0, cause: Cause = Cause.EVENT) -> None:
+        seen = self.clock.now() - timedelta(seconds=late)
+        await self.queues.send(WorkItem(vm=str(vm), seen_at=seen, cause=cause))
+
+    async def play(self, seconds: float, step: float = 5.0) -> None:
+        """Let so much time pass, in steps."""
+        end = self.clock.now() + timedelta(seconds=seconds)
+        while True:
+            await self.turn()
+            if self.clock.now() >= end:
+                return
+            self.clock.advance(step)
+
+    async def turn(self) -> None:
+        """Deliver and fire everything that is due now."""
+        now = self.clock.now()
+        if now >= self._next_tick:
+            self._next_tick = now + timedelta(seconds=60)
+            await self._run(lambda: tick(self.ports))
+        if now >= self._next_watch:
+            self._next_watch = now + timedelta(seconds=20)
+            await self._run(lambda: watch(self.ports))
+        while True:
+            self._take()
+            due = [one for one in self._hidden if one.at <= self.clock.now()]
+            if not due:
+                return
+            for one in due:
+                self._hidden.remove(one)
+                await self._deliver(one)
+
+    async def row(self, vm: ArmId) -> Row:
+        found = await self.ledger.read(vm)
+        assert found is not None, f"no row for {vm}"
+        return found[0]
+
+    def sent(self, vm: ArmId) -> int:
+        """PUTs that reached Azure for this VM."""
+        return sum(change.vm == vm for change in self.backup.sent)
+
+    def _take(self) -> None:
+        for sent in self.queues.take("enrollments", "enrollments-backlog", "sweeps"):
+            at = self.clock.now() + timedelta(seconds=sent.delay)
+            self._hidden.append(_Hidden(sent.message, sent.queue, f"m{next(self._names)}", at))
+
+    async def _deliver(self, one: _Hidden) -> None:
+        message = one.message
+        try:
+            if isinstance(message, WorkItem):
+                backlog = one.queue == "enrollments-backlog"
+                self.outcomes.append(
+                    await reconcile(self.ports, message, one.name, backlog=backlog)
+                )
+            elif isinstance(message, SweepPage):
+                await sweep(self.ports, message)
+        except Killed:
+            self.kills += 1
+            self.restart()
+            one.at = self.clock.now() + LEASE
+            self._hidden.append(one)
+        except AzureFault:
+            one.tries += 1
+            one.at = self.clock.now() + timedelta(seconds=30)
+            if one.tries < 5:
+                self._hidden.append(one)
+
+    async def _run(self, timer) -> None:
+        try:
+            await timer()
+        except* Killed:
+            self.kills += 1
+            self.restart()
