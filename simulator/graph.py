@@ -14,7 +14,7 @@ from typing import cast
 from simulator.arm import Call, Json, Refusal, Reply, Route, Versions
 from simulator.graph_rows import BACKUP, CONTAINERS, TABLES, Row, container_rows, resource_rows
 from simulator.kql import parse
-from simulator.kql_run import run
+from simulator.kql_run import Found, run
 from simulator.kql_tree import (
     Among,
     Compare,
@@ -27,7 +27,7 @@ from simulator.kql_tree import (
     UnsupportedQueryError,
     Where,
 )
-from simulator.world import World
+from simulator.world import Body, World
 
 PAGE = 1000
 BYTES = 16 * 1024 * 1024
@@ -35,9 +35,10 @@ BYTES = 16 * 1024 * 1024
 
 @dataclass(slots=True)
 class GraphState:
-    """Answers whose pages are still being read: (question, tokens) → rows, newest last."""
+    """Answers whose pages are still being read, newest last; and rows as last written."""
 
-    walks: dict[str, list[Row]] = field(default_factory=dict)
+    walks: dict[str, Found] = field(default_factory=dict)
+    rows: dict[str, tuple[Body, str, Row]] = field(default_factory=dict)
 
 
 def attach(world: World) -> None:
@@ -59,20 +60,20 @@ def query_resources(world: World, call: Call) -> Reply:
     try:
         query = parse(text)
         size = _page_size(world, call, options)
-        start, rows = _walk(world, call, query, body, options)
+        start, found = _walk(world, call, query, body, options)
     except UnsupportedQueryError as outside:
         raise _refused(call, "InvalidQuery", f"Query is invalid: {outside}.") from outside
-    page = rows[start : start + size]
+    page = found.page(start, size)
     answer: dict[str, Json] = {
-        "totalRecords": len(rows),
+        "totalRecords": len(found.rows),
         "count": len(page),
         "data": _shaped(page, str(options.get("resultFormat") or "objectArray")),
         "facets": [],
         "resultTruncated": "false",
     }
-    if start + size < len(rows):
+    if start + size < len(found.rows):
         if page and "id" in page[0] and not _takes(query):
-            answer["$skipToken"] = _token(call, body, start + size, world, rows)
+            answer["$skipToken"] = _token(call, body, start + size, world, found)
         else:
             answer["resultTruncated"] = "true"
     return Reply(status=200, body=answer)
@@ -80,7 +81,7 @@ def query_resources(world: World, call: Call) -> Reply:
 
 def _walk(
     world: World, call: Call, query: Query, body: Mapping[str, Json], options: Mapping[str, Json]
-) -> tuple[int, list[Row]]:
+) -> tuple[int, Found]:
     """Return where to start and all rows: of the walk a token continues, or of a new one."""
     token = options.get("$skipToken")
     if token and _takes(query):
@@ -179,12 +180,12 @@ def _question(call: Call, body: Mapping[str, Json]) -> str:
     return hashlib.sha256(asked.encode()).hexdigest()[:16]
 
 
-def _token(call: Call, body: Mapping[str, Json], offset: int, world: World, rows: list[Row]) -> str:
+def _token(call: Call, body: Mapping[str, Json], offset: int, world: World, found: Found) -> str:
     walks = world.graph.walks
-    key = next((k for k, kept in walks.items() if kept is rows), "")
+    key = next((k for k, kept in walks.items() if kept is found), "")
     if not key:
         key = f"{_question(call, body)}-{world.rng.getrandbits(32):08x}"
-        walks[key] = rows
+        walks[key] = found
         while len(walks) > 64:
             walks.pop(next(iter(walks)))
     return base64.urlsafe_b64encode(f"{offset}|{key}".encode()).decode()

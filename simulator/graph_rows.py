@@ -6,6 +6,7 @@ Providers whose objects are not plain resources (backup) hand over :class:`Graph
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Protocol
 
 from simulator.arm import Json
@@ -20,6 +21,7 @@ BACKUP = "recoveryservicesresources"
 TABLES = frozenset({RESOURCES, CONTAINERS, BACKUP})
 
 SUBSCRIPTION_TYPE = "microsoft.resources/subscriptions"
+VM_TYPE = "microsoft.compute/virtualmachines"
 GROUP_TYPE = "microsoft.resources/subscriptions/resourcegroups"
 #: Not tracked by Resource Graph's ``resources`` table.
 UNTRACKED = frozenset(
@@ -68,7 +70,7 @@ def resource_rows(
     for rid, body in world.list(type=kind, as_of=world.now() - timedelta(seconds=lag)):
         if rid.subscription.lower() not in subscriptions or rid.type.lower() in UNTRACKED:
             continue
-        yield rid, _resource_row(world, rid, body)
+        yield rid, _kept_row(world, rid, body)
 
 
 def container_rows(world: World, subscriptions: frozenset[str]) -> Iterator[tuple[str, Row]]:
@@ -81,9 +83,23 @@ def container_rows(world: World, subscriptions: frozenset[str]) -> Iterator[tupl
             yield rid.text, {**_resource_row(world, rid, body), "type": GROUP_TYPE}
 
 
+def _kept_row(world: World, rid: ResourceId, body: Body) -> Row:
+    """Return a resource's row, written once for as long as the body and the power stay."""
+    machine = world.compute.machines.get(rid.key)
+    power = machine.power if machine else "running"
+    kept = world.graph.rows.get(rid.key)
+    if kept is not None and kept[0] is body and kept[1] == power:
+        return kept[2]
+    row = _resource_row(world, rid, body)
+    if row["type"] == VM_TYPE:
+        row = {**row, "properties": _with_power(body.get("properties"), power)}
+    world.graph.rows[rid.key] = (body, power, row)
+    return row
+
+
 def _resource_row(world: World, rid: ResourceId, body: Body) -> Row:
     """Write a resource as Graph does: type, location and group in lower case, tags never null."""
-    row = {
+    return {
         "id": body.get("id", rid.text),
         "name": body.get("name", rid.name),
         "type": rid.type.lower(),
@@ -101,31 +117,22 @@ def _resource_row(world: World, rid: ResourceId, body: Body) -> Row:
         "zones": body.get("zones"),
         "extendedLocation": body.get("extendedLocation"),
     }
-    if row["type"] == "microsoft.compute/virtualmachines":
-        row["properties"] = _with_power(world, rid, body)
-    return row
 
 
-def _with_power(world: World, rid: ResourceId, body: Body) -> Json:
+def _with_power(properties: Json, power: str) -> Json:
     """Add ``properties.extended``: the part of the instance view that Graph keeps."""
-    properties = body.get("properties")
-    machine = world.compute.machines.get(rid.key)
-    power = machine.power if machine else "running"
-    extended = {
-        "instanceView": {
-            "powerState": {
-                "code": f"PowerState/{power}",
-                "level": "Info",
-                "displayStatus": f"VM {power}",
-            }
-        }
-    }
-    shown = (
-        {k: v for k, v in properties.items() if k != "instanceView"}
-        if isinstance(properties, dict)
-        else {}
-    )
-    return {**shown, "extended": extended}
+    if not isinstance(properties, dict):
+        return {}
+    shown = {**properties, "extended": _extended(power)}
+    shown.pop("instanceView", None)
+    return shown
+
+
+@cache
+def _extended(power: str) -> Json:
+    """One object per power state, shared by all rows: a sweep walks 100,000 of them."""
+    state = {"code": f"PowerState/{power}", "level": "Info", "displayStatus": f"VM {power}"}
+    return {"instanceView": {"powerState": state}}
 
 
 def _subscription_row(world: World, one: Subscription) -> Row:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import assert_never
 
@@ -34,12 +35,44 @@ type Row = Mapping[str, Json]
 type Reader = Callable[[Row], Json]
 
 
-def run(query: Query, rows: Iterable[Row], now: datetime) -> list[Row]:
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The rows of an answer; the last projection is made only for the page that is sent."""
+
+    rows: list[Row]
+    shape: Callable[[Row], Row] | None
+
+    def page(self, start: int, size: int) -> list[Row]:
+        rows = self.rows[start : start + size]
+        return [self.shape(row) for row in rows] if self.shape else rows
+
+
+def run(query: Query, rows: Iterable[Row], now: datetime) -> Found:
     """Apply a query's operators to the rows of its table."""
     found = list(rows)
-    for step in query.operators:
+    steps = _projected_last(list(query.operators))
+    shape = None
+    if steps and isinstance(last := steps[-1], Project):
+        steps.pop()
+        shape = _projection(last, now)
+    for step in steps:
         found = _applied(step, found, now)
-    return found
+    return Found(found, shape)
+
+
+def _projected_last(steps: list[Operator]) -> list[Operator]:
+    """Swap ``project … | order by id`` when the keys are columns projected as they are."""
+    match steps:
+        case [*_, Project(columns) as project, Order(keys) as order]:
+            kept = {c.name for c in columns if c.value == Path((c.name,))}
+            if all(isinstance(by, Path) and by.steps[0] in kept for by, _ in keys):
+                return [*steps[:-2], order, project]
+    return steps
+
+
+def _projection(step: Project, now: datetime) -> Callable[[Row], Row]:
+    readers = _readers(step.columns, now)
+    return lambda row: {name: read(row) for name, read in readers}
 
 
 def _applied(step: Operator, rows: list[Row], now: datetime) -> list[Row]:
@@ -47,9 +80,8 @@ def _applied(step: Operator, rows: list[Row], now: datetime) -> list[Row]:
         case Where(condition):
             wanted = _reader(condition, now)
             return [row for row in rows if wanted(row)]
-        case Project(columns):
-            readers = _readers(columns, now)
-            return [{name: read(row) for name, read in readers} for row in rows]
+        case Project():
+            return [*map(_projection(step, now), rows)]
         case ProjectAway(names):
             return [{k: v for k, v in row.items() if k not in names} for row in rows]
         case Extend(columns):

@@ -28,6 +28,10 @@ SEED = {
 ARM = "https://management.azure.com"
 
 
+def is_there(path: str | Path) -> bool:
+    return Path(path).exists()
+
+
 class Client:
     """An HTTPS client that trusts the throw-away CA and holds a managed-identity token."""
 
@@ -325,12 +329,12 @@ async def test_serve_writes_its_ready_file_and_stops_on_sigterm(tmp_path: Path) 
     )
     try:
         async with asyncio.timeout(20):
-            while not ready.exists():
+            while not is_there(ready):
                 assert child.returncode is None
                 await asyncio.sleep(0.05)
         told = json.loads(ready.read_text())
         assert told["tenant"] == TENANT
-        assert Path(told["ca"]).exists()
+        assert is_there(told["ca"])
         async with (
             aiohttp.ClientSession() as session,
             session.get(told["control"] + "/_sim/clock") as got,
@@ -339,7 +343,7 @@ async def test_serve_writes_its_ready_file_and_stops_on_sigterm(tmp_path: Path) 
         child.send_signal(signal.SIGTERM)
         async with asyncio.timeout(10):
             assert await child.wait() == 0
-        assert not Path(told["ca"]).exists()
+        assert not is_there(told["ca"])
     finally:
         if child.returncode is None:
             child.kill()
