@@ -13,16 +13,8 @@ from simulator.arm import Call, Json, Reply
 from simulator.backup import refusals
 from simulator.backup.durations import Kind, length
 from simulator.backup.formats import NEVER, Fields, signature, time_text
-from simulator.backup.state import (
-    BackupState,
-    Failure,
-    Item,
-    Job,
-    JobKind,
-    Operation,
-    Status,
-    Vault,
-)
+from simulator.backup.records import Failure, Item, Job, JobKind, Operation, Status, Vault
+from simulator.backup.state import BackupState
 from simulator.world import World
 
 #: Seconds to wait before the first look; first-hand for the PUT of an item (report §1.3).

@@ -14,8 +14,7 @@ from simulator.backup.formats import Fields, american_text, fields_of, text_of
 from simulator.backup.item_bodies import GREEN, kpis_of
 from simulator.backup.job_bodies import error_detail
 from simulator.backup.orders import EVERY_VM
-from simulator.backup.state import (
-    BackupState,
+from simulator.backup.records import (
     Failure,
     Item,
     Job,
@@ -27,6 +26,7 @@ from simulator.backup.state import (
     Task,
     Vault,
 )
+from simulator.backup.state import BackupState
 from simulator.world import SYSTEM, Cause
 
 _SNAPSHOT, _TRANSFER = "Take Snapshot", "Transfer data to vault"

@@ -6,7 +6,7 @@ with number 0 was never seen with one; a job then shows an errorTitle under that
 
 from collections.abc import Iterable
 
-from simulator.backup.state import Failure
+from simulator.backup.records import Failure
 
 _NO_VM = (
     "Stop protecting virtual machine without deleting backup data. "

@@ -10,7 +10,8 @@ from simulator.backup.durations import Kind, length
 from simulator.backup.formats import Fields, fields_of, read_time, text_of
 from simulator.backup.names import CONTAINER_TYPE, MANAGEMENT, VM_TYPE, VmName, region, vault_prefix
 from simulator.backup.paging import page
-from simulator.backup.state import BackupState, Failure, Vault
+from simulator.backup.records import Failure, Vault
+from simulator.backup.state import BackupState
 from simulator.backup.vault_lookup import vault_of
 from simulator.ids import ResourceId
 from simulator.world import World

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from simulator.backup.catalog import failure
 from simulator.backup.formats import Fields, fields_of, text_of
 from simulator.backup.names import region
-from simulator.backup.state import BackupState, Failure, Policy, Vault
+from simulator.backup.records import Failure, Policy, Vault
+from simulator.backup.state import BackupState
 
 #: Facts §3.2, MATRIX26.
 MOST_DATA_DISKS = 32

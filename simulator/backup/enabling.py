@@ -13,16 +13,8 @@ from simulator.backup.durations import Kind, length
 from simulator.backup.formats import Fields, fields_of, read_time, text_of
 from simulator.backup.names import VmName
 from simulator.backup.orders import Arrival, EnableOrder, order_for
-from simulator.backup.state import (
-    BackupState,
-    Failure,
-    Item,
-    JobKind,
-    Operation,
-    Policy,
-    Protection,
-    Vault,
-)
+from simulator.backup.records import Failure, Item, JobKind, Operation, Policy, Protection, Vault
+from simulator.backup.state import BackupState
 from simulator.backup.vault_bodies import first_registration
 from simulator.world import Cause
 

@@ -15,7 +15,8 @@ from simulator.backup.item_bodies import item_body
 from simulator.backup.job_bodies import job_body
 from simulator.backup.names import ITEM_TYPE, JOB_TYPE, POLICY_TYPE, VM_TYPE
 from simulator.backup.policies import body_of
-from simulator.backup.state import BackupState, Item, Job, Protection, Status, Vault
+from simulator.backup.records import Item, Job, Protection, Status, Vault
+from simulator.backup.state import BackupState
 from simulator.graph_rows import GraphRow
 
 if TYPE_CHECKING:

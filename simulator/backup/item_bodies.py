@@ -3,7 +3,8 @@
 from simulator.backup.eras import Era
 from simulator.backup.formats import NO_BACKUP, Fields, time_text, timespan_text
 from simulator.backup.names import CONTAINER_TYPE, ITEM_TYPE, MANAGEMENT
-from simulator.backup.state import BackupState, Failure, Item, Vault
+from simulator.backup.records import Failure, Item, Vault
+from simulator.backup.state import BackupState
 
 #: Recorded health of an item whose backup worked.
 GREEN: Fields = {

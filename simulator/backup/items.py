@@ -6,7 +6,7 @@ from simulator.backup.formats import Fields, fields_of, time_text
 from simulator.backup.item_bodies import container_body, item_body
 from simulator.backup.names import MANAGEMENT, VmName, vault_prefix
 from simulator.backup.paging import page
-from simulator.backup.state import Item, Vault
+from simulator.backup.records import Item, Vault
 from simulator.backup.vault_lookup import vault_of
 from simulator.world import World
 

@@ -7,7 +7,8 @@ from simulator.backup import restores
 from simulator.backup.eras import Era
 from simulator.backup.formats import NEVER, Fields, duration_text, time_text
 from simulator.backup.names import JOB_TYPE, MANAGEMENT
-from simulator.backup.state import BackupState, Failure, Job, JobKind, Status, Task
+from simulator.backup.records import Failure, Job, JobKind, Status, Task
+from simulator.backup.state import BackupState
 
 
 def job_body(state: BackupState, job: Job, prefix: str, *, full: bool) -> Fields:

@@ -6,7 +6,7 @@ from simulator.backup.formats import read_american
 from simulator.backup.job_bodies import job_body
 from simulator.backup.names import MANAGEMENT, vault_prefix
 from simulator.backup.paging import page
-from simulator.backup.state import Failure, Job, Status, Vault
+from simulator.backup.records import Failure, Job, Status, Vault
 from simulator.backup.vault_lookup import vault_of
 from simulator.world import World
 

@@ -8,7 +8,7 @@ from simulator.backup import catalog, eligibility, refusals
 from simulator.backup.eras import Era
 from simulator.backup.formats import Fields, text_of
 from simulator.backup.names import VmName
-from simulator.backup.state import Failure, Item, Protection, Vault
+from simulator.backup.records import Failure, Item, Protection, Vault
 from simulator.ids import ResourceId
 from simulator.world import World
 

@@ -6,7 +6,7 @@ One id answers under all of them; CLI and PowerShell cut it out of the header an
 
 from simulator.arm import Call, Reply
 from simulator.backup import asynchronous, items
-from simulator.backup.state import Operation, Vault
+from simulator.backup.records import Operation, Vault
 from simulator.backup.vault_lookup import vault_of
 from simulator.world import World
 

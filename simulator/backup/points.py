@@ -12,7 +12,8 @@ from simulator.backup.formats import Fields, fields_of, read_american, read_time
 from simulator.backup.items import item_of
 from simulator.backup.names import POINT_TYPE, vault_prefix
 from simulator.backup.paging import page
-from simulator.backup.state import BackupState, Item, Point
+from simulator.backup.records import Item, Point
+from simulator.backup.state import BackupState
 from simulator.backup.vault_lookup import vault_of
 from simulator.world import World
 

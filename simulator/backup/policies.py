@@ -12,7 +12,8 @@ from simulator.backup.formats import Fields, fields_of, time_text
 from simulator.backup.names import MANAGEMENT, POLICY_TYPE, is_policy_name, vault_prefix
 from simulator.backup.paging import page
 from simulator.backup.policy_checks import checked
-from simulator.backup.state import BackupState, JobKind, Policy, Vault
+from simulator.backup.records import JobKind, Policy, Vault
+from simulator.backup.state import BackupState
 from simulator.backup.vault_lookup import vault_of
 from simulator.world import Cause, World
 

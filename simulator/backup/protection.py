@@ -10,9 +10,10 @@ from simulator.backup.formats import fields_of, text_of
 from simulator.backup.items import name_in_path
 from simulator.backup.names import VmName
 from simulator.backup.orders import Arrival, order_for
+from simulator.backup.records import Failure, Item, Policy, Vault
 from simulator.backup.requests import Enable, Stop, Undelete, read_wish
 from simulator.backup.schedules import keeps_less
-from simulator.backup.state import BackupState, Failure, Item, Policy, Vault
+from simulator.backup.state import BackupState
 from simulator.backup.stopping import delete_now, stop, undelete
 from simulator.backup.vault_lookup import vault_of
 from simulator.world import Cause, World

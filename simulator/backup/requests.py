@@ -5,11 +5,13 @@ Reading is strict and total: a body becomes one of the variants below or a refus
 
 from dataclasses import dataclass
 
-from simulator.arm import Call
+from simulator.arm import Call, PrincipalKind
 from simulator.backup import refusals
 from simulator.backup.formats import Fields, fields_of, text_of
 from simulator.backup.names import VM_TYPE, VmName
-from simulator.backup.state import Protection
+from simulator.backup.records import Protection
+
+_STATES_OF_A_GET = frozenset({Protection.IR_PENDING.value, Protection.PROTECTED.value})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +55,8 @@ def read_wish(call: Call, name: VmName) -> Wish:
     if vm_id and not names_vm(name, vm_id):
         raise refusals.bad_protection_request()
     asked = text_of(given.get("protectionState"))
+    if call.principal.kind is PrincipalKind.SYSTEM and asked in _STATES_OF_A_GET:
+        asked = ""  # a timeline puts bodies as a GET returns them
     if given.get("isRehydrate") is True:
         return Undelete(vm_id=vm_id)
     match asked:

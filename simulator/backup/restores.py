@@ -17,7 +17,8 @@ from simulator.backup.eras import Era
 from simulator.backup.formats import Fields, american_text, duration_text, fields_of, text_of
 from simulator.backup.item_bodies import restore_kpis
 from simulator.backup.items import item_of
-from simulator.backup.state import BackupState, Item, Job, JobKind, Point, Vault
+from simulator.backup.records import Item, Job, JobKind, Point, Vault
+from simulator.backup.state import BackupState
 from simulator.backup.vault_lookup import vault_of
 from simulator.world import World
 

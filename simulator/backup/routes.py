@@ -17,6 +17,7 @@ from simulator.backup import (
     protection,
     restores,
     settings,
+    vault_operations,
     vaults,
 )
 
@@ -64,8 +65,8 @@ _VAULT_ROUTES = (
     _route("PUT", VAULT, "Vaults_CreateOrUpdate", _ACTION + "/write", vaults.put_vault, "recorded", "report §1.4"),
     _route("PATCH", VAULT, "Vaults_Update", _ACTION + "/write", vaults.patch_vault, "recorded", "report §6.16"),
     _route("DELETE", VAULT, "Vaults_Delete", _ACTION + "/delete", vaults.delete_vault, "recorded", "report §1.4, §6.14"),
-    _route("GET", VAULT + "/operationStatus/{operation}", "Vaults_GetOperationStatus", _ACTION + "/operationStatus/read", vaults.vault_operation, "recorded", "facts §1.3, report §1.4"),
-    _route("GET", VAULT + "/operationResults/{operation}", "Vaults_GetOperationResult", _ACTION + "/operationResults/read", vaults.vault_operation_result, "specified", "vaults 2024-04-01"),
+    _route("GET", VAULT + "/operationStatus/{operation}", "Vaults_GetOperationStatus", _ACTION + "/operationStatus/read", vault_operations.vault_operation, "recorded", "facts §1.3, report §1.4"),
+    _route("GET", VAULT + "/operationResults/{operation}", "Vaults_GetOperationResult", _ACTION + "/operationResults/read", vault_operations.vault_operation_result, "specified", "vaults 2024-04-01"),
     _route("GET", VAULT + "/usages", "Usages_ListByVaults", _ACTION + "/usages/read", settings.usages, "specified", "vaultusages 2024-04-01"),
     _route("GET", VAULT + "/backupUsageSummaries", "BackupUsageSummaries_List", _ACTION + "/backupUsageSummaries/read", settings.usage_summaries, "specified", "bms 2024-04-01"),
     _route("GET", VAULT + "/backupconfig/vaultconfig", "BackupResourceVaultConfigs_Get", _ACTION + "/backupconfig/read", settings.get_config, "recorded", "report §3.3"),

@@ -10,8 +10,7 @@ from simulator.arm import Json
 from simulator.backup import backups
 from simulator.backup.formats import Fields, fields_of, read_time, text_of
 from simulator.backup.names import VmName
-from simulator.backup.state import (
-    BackupState,
+from simulator.backup.records import (
     Config,
     Item,
     Job,
@@ -22,6 +21,7 @@ from simulator.backup.state import (
     Status,
     Vault,
 )
+from simulator.backup.state import BackupState
 from simulator.backup.stopping import schedule_purge
 from simulator.backup.vault_bodies import in_order, new_body, settled
 from simulator.backup.vaults import create

@@ -5,7 +5,7 @@ from simulator.backup import filters, refusals
 from simulator.backup.eras import Era
 from simulator.backup.formats import Fields, fields_of, text_of
 from simulator.backup.names import VAULT_TYPE, vault_prefix
-from simulator.backup.state import Vault
+from simulator.backup.records import Vault
 from simulator.backup.vault_bodies import settled
 from simulator.backup.vault_lookup import vault_of
 from simulator.world import Cause, World

@@ -4,8 +4,9 @@ from datetime import timedelta
 
 from simulator.backup import asynchronous
 from simulator.backup.durations import Kind, length
+from simulator.backup.records import Failure, Item, JobKind, Protection, Vault
 from simulator.backup.requests import Stop
-from simulator.backup.state import BackupState, Failure, Item, JobKind, Protection, Vault
+from simulator.backup.state import BackupState
 from simulator.world import Cause
 
 

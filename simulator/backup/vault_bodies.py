@@ -6,7 +6,8 @@ from simulator.arm import Json
 from simulator.backup.eras import Era
 from simulator.backup.formats import Fields, etag_text, fields_of, text_of
 from simulator.backup.names import VAULT_TYPE
-from simulator.backup.state import BackupState, Config, Vault
+from simulator.backup.records import Config, Vault
+from simulator.backup.state import BackupState
 
 #: The order properties were recorded in.
 _ORDER = (

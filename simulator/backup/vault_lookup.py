@@ -2,7 +2,7 @@
 
 from simulator.arm import Call
 from simulator.backup import refusals
-from simulator.backup.state import Vault
+from simulator.backup.records import Vault
 from simulator.world import World
 
 

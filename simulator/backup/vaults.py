@@ -5,23 +5,26 @@ look at a new one may answer 404, and after a delete the polling URL dies with t
 success (report §1.4).
 """
 
-import base64
-
 from simulator.arm import BY_GATEWAY, Call, Refusal, Reply
-from simulator.backup import asynchronous, policies, refusals
-from simulator.backup.durations import Kind, length
+from simulator.backup import policies, refusals
 from simulator.backup.eras import Era
 from simulator.backup.formats import Fields, fields_of, text_of
 from simulator.backup.names import is_vault_name, region
 from simulator.backup.paging import page
-from simulator.backup.state import BackupState, Config, Failure, Operation, Status, Vault
+from simulator.backup.records import Config, Failure, Vault
+from simulator.backup.state import BackupState
 from simulator.backup.vault_bodies import changed, in_list, new_body, redundancy, settled
 from simulator.backup.vault_lookup import vault_of
+from simulator.backup.vault_operations import (
+    CREATE,
+    DELETE,
+    PATCH,
+    begin_vault_operation,
+    polling_headers,
+)
 from simulator.checks import ensure_group
 from simulator.world import Cause, World
 
-#: The number at the head of a vault operation's id tells what it does (recorded).
-_CREATE, _PATCH, _DELETE = "2047", "4095", "1023"
 #: Share of creates whose first look met a 404: 15 of 257 recorded.
 _FIRST_404 = 0.06
 
@@ -90,12 +93,12 @@ def put_vault(world: World, call: Call) -> Reply:
         world.publish("write", vault.vault_id, cause, vault.body)
         return None
 
-    operation = _begin(world, vault, _CREATE, finish)
+    operation = begin_vault_operation(world, vault, CREATE, finish)
     operation.hidden_at_first = _hides(state, vault)
     return Reply(
         status=201,
         body=vault.body,
-        headers=_headers(world, call, operation, location=False),
+        headers=polling_headers(world, call, operation, location=False),
     )
 
 
@@ -168,8 +171,8 @@ def _change(world: World, call: Call, vault: Vault, asked: Fields) -> Reply:
         world.publish("write", vault.vault_id, cause, vault.body)
         return None
 
-    operation = _begin(world, vault, _PATCH, finish)
-    return Reply(status=202, headers=_headers(world, call, operation))
+    operation = begin_vault_operation(world, vault, PATCH, finish)
+    return Reply(status=202, headers=polling_headers(world, call, operation))
 
 
 def _only_system_identity(asked: Fields) -> bool:
@@ -198,12 +201,12 @@ def delete_vault(world: World, call: Call) -> Reply:
             remove(state, vault, cause)
         return None
 
-    operation = _begin(world, vault, _DELETE, finish)
+    operation = begin_vault_operation(world, vault, DELETE, finish)
     if seen_to_end:
         world.schedule.at(
             operation.ends_at, lambda: remove(state, vault, cause, keep_operations=True)
         )
-    return Reply(status=202, headers=_headers(world, call, operation))
+    return Reply(status=202, headers=polling_headers(world, call, operation))
 
 
 def remove(
@@ -217,84 +220,6 @@ def remove(
         state.gone[vault.key] = vault
     state.tell(vault)
     state.world.delete(vault.vault_id, cause)
-
-
-def vault_operation(world: World, call: Call) -> Reply:
-    """Answer a vault operation's status; 404 when the vault is gone, or not replicated yet."""
-    vault, operation = _find(world, call)
-    operation.polled += 1
-    if operation.hidden_at_first and operation.polled == 1:
-        raise refusals.vault_not_found(vault.name, vault.group)
-    running = operation.status is Status.IN_PROGRESS
-    return Reply(
-        status=200,
-        body={
-            "id": f"{call.resource_id.rsplit('/', 1)[0]}/{operation.operation_id}",
-            "name": operation.operation_id,
-            "status": operation.status.value,
-        },
-        headers=_headers(world, call, operation, retry=False) if running else {},
-    )
-
-
-def vault_operation_result(world: World, call: Call) -> Reply:
-    vault, operation = _find(world, call)
-    if operation.status is Status.IN_PROGRESS:
-        return asynchronous.still_running(world, call)
-    if operation.kind == _DELETE:
-        return Reply(status=204)
-    return Reply(status=200, body=vault.body)
-
-
-def _find(world: World, call: Call) -> tuple[Vault, Operation]:
-    try:
-        vault = vault_of(world, call)
-    except Refusal:
-        key = "/".join(call.resource_id.split("/")[:9]).lower()
-        if key not in world.backup.gone:
-            raise
-        vault = world.backup.gone[key]
-    return vault, asynchronous.operation_of(vault, call.params["operation"])
-
-
-def _begin(world: World, vault: Vault, kind: str, finish: asynchronous.Finish) -> Operation:
-    state = world.backup
-    operation = asynchronous.begin(
-        state,
-        vault,
-        kind,
-        state.now() + length(state, Kind.VAULT, vault.key),
-        finish=finish,
-    )
-    del vault.operations[operation.operation_id.lower()]
-    text = f"{kind};{operation.operation_id}"
-    operation.operation_id = base64.b64encode(text.encode()).decode()
-    vault.operations[operation.operation_id.lower()] = operation
-    return operation
-
-
-def _headers(
-    world: World,
-    call: Call,
-    operation: Operation,
-    *,
-    location: bool = True,
-    retry: bool = True,
-) -> dict[str, str]:
-    prefix = "/".join(call.resource_id.split("/")[:9])
-    where = operation.operation_id
-    headers = {
-        "Azure-AsyncOperation": asynchronous.polling_url(
-            world, call, f"{prefix}/operationStatus/{where}"
-        )
-    }
-    if location:
-        headers["Location"] = asynchronous.polling_url(
-            world, call, f"{prefix}/operationResults/{where}"
-        )
-    if retry:
-        headers["Retry-After"] = asynchronous.RETRY_AFTER
-    return headers
 
 
 def _hides(state: BackupState, vault: Vault) -> bool:

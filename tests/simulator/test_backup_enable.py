@@ -351,6 +351,14 @@ def test_an_enabled_item_is_published_as_a_write():
     ) in seen
 
 
+def test_a_timeline_may_put_an_item_as_a_get_returns_it():
+    sim = lab()
+    body = enable_body(protectionState="Protected", friendlyName="vm1", lastBackupStatus="")
+    assert sim.ask("PUT", item_path(), body).status == 202  # the lab asks as a timeline does
+    sim.advance(400)
+    assert sim.item()["protectionState"] == "IRPending"
+
+
 def test_the_same_requests_give_the_same_answers():
     def story() -> list[object]:
         sim = lab(vm("vm2"))

@@ -89,7 +89,7 @@ def _with(**changed: Any) -> dict[str, Any]:
     ],
 )
 def test_a_put_with_a_wrong_body_is_refused_with_400(body, code):
-    reply = lab(vault_body(SECOND_VAULT)).ask("PUT", item_path(), body)
+    reply = lab(vault_body(SECOND_VAULT)).ask("PUT", item_path(), body, caller=SOMEBODY)
     assert error_of(reply) == (404 if code == GONE else 400, code)
     assert "x-ms-failure-cause" not in reply.headers
     assert set(reply.body["error"]) == {"code", "message", "target", "details", "innerError"}
