@@ -241,7 +241,7 @@ ENTRIES: tuple[Entry, ...] = (
     ),
     # --- what ARM cannot show -------------------------------------------------------------------
     *_unseen(
-        "S14", "The seed guides, line by line; " + _MATRIX, "2026-01-28",
+        "S14", "The guides of 2016-2018; " + _MATRIX, "2026-01-28",
         ("GUEST_LUKS", Step.LIMITS, "Linux guest encryption", "do not rely on backups of LUKS volumes"),
         ("GUEST_CLUSTER", Step.LIMITS, "cluster volumes, scale-out file servers", "back up inside the guest"),
         ("GUEST_STORAGE", Step.LIMITS, "Storage Spaces, deduplication, ZFS, container volumes, replicas", "test a restore"),
