@@ -91,14 +91,14 @@ class ArmBackup:
     async def operation(self, vault: ArmId, operation: str) -> Operation | None:
         try:
             with asking("operation.get"):
-                body = await self._client(vault).backup_operation_statuses.get(
+                body: Body = await self._client(vault).backup_operation_statuses.get(
                     vault.name, vault.group, operation, cls=_json
                 )
+                return parse_operation(body)
         except AzureFault as fault:
             if fault.status == 404:
                 return None
             raise
-        return parse_operation(body)
 
     async def item(self, item: ArmId) -> ProtectedItem | None:
         try:
@@ -106,15 +106,14 @@ class ArmBackup:
                 body: Body = await self._client(vault_of(item)).protected_items.get(
                     *_names(item), cls=_json
                 )
+                found = parse_item(body, self._clock.now())
+                if found is None:
+                    raise ValueError("a body that is no protected VM's")
+                return found
         except AzureFault as fault:
             if fault.status == 404 and fault.code in _NO_SUCH_ITEM:
                 return None
             raise
-        with asking("item.get"):
-            found = parse_item(body, self._clock.now())
-            if found is None:
-                raise ValueError("a protected item that is no VM's")
-        return found
 
     async def back_up_now(self, item: ArmId, *, request_id: str, keep_until: datetime) -> None:
         until = keep_until.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")

@@ -30,11 +30,11 @@ class ArmMachines:
                     api_version=self._settings.compute_api,
                     cls=_json,
                 )
+                return parse_vm(body, vm)
         except AzureFault as fault:
             if fault.status == 404 and fault.code == "ResourceNotFound":
                 return None
             raise
-        return parse_vm(body, vm)
 
 
 def _json(response: Any, _model: object, _headers: object) -> Any:

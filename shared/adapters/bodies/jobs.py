@@ -30,10 +30,18 @@ def parse_job(body: Body) -> Job | None:
 
 
 def parse_operation(body: Body) -> Operation:
-    """Give the operation's status. Its times mean nothing (report §6.10)."""
+    """Give the operation's status. Its times mean nothing (report §6.10).
+
+    Raises:
+        ValueError: the body has no status.
+
+    """
     error = mapping(body, "error")
+    status = text(body, "status")
+    if not status:
+        raise ValueError("a body without a status is no operation's")
     return Operation(
-        status=text(body, "status"),
+        status=status,
         job=text(body, "properties", "jobId"),
         code=text(error, "code"),
         message=text(error, "message"),

@@ -25,8 +25,15 @@ _DISK_ENCRYPTION = "microsoft.azure.security.azurediskencryption"
 
 
 def parse_vm(body: Body, asked: ArmId) -> Vm:
-    """Give the VM. ``asked`` is its id as we asked for it, should the body's be unreadable."""
+    """Give the VM. ``asked`` is its id as we asked for it, should the body's be unreadable.
+
+    Raises:
+        ValueError: the body is no VM's at all; nothing may be concluded from it.
+
+    """
     properties = mapping(body, "properties")
+    if not properties:
+        raise ValueError("a body without properties is no VM's")
     storage = mapping(properties, "storageProfile")
     view = mapping(properties, "instanceView")
     os_body = mapping(storage, "osDisk")
