@@ -2,7 +2,6 @@
 
 import argparse
 import asyncio
-import sys
 
 from simulator.host.instance import serve
 from simulator.host.worker import end_now
@@ -13,14 +12,13 @@ def main() -> None:
     parser.add_argument(
         "--voice", type=int, required=True, help="descriptor to speak to the parent"
     )
-    status = asyncio.run(_until_over(parser.parse_args().voice))
-    sys.exit(status)
-
-
-async def _until_over(descriptor: int) -> int:
-    status = await serve(descriptor)
-    end_now(status)  # what still runs is lost with its worker, and nobody waits for it
-    return status
+    descriptor = parser.parse_args().voice
+    with asyncio.Runner() as runner:
+        try:
+            status = runner.run(serve(descriptor))
+        except SystemExit as exited:  # the app's own: its worker is gone, with all that ran
+            status = exited.code if isinstance(exited.code, int) else 1
+        end_now(status)  # nothing is cancelled or awaited: a killed worker does neither
 
 
 main()

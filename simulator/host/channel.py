@@ -35,7 +35,9 @@ class Keys(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Stop(Message, frozen=True, kw_only=True):
-    """Parent: finish what runs, then leave."""
+    """Parent: finish what runs, within so many real seconds, then leave."""
+
+    grace: float
 
 
 class Disarm(Message, frozen=True, kw_only=True):

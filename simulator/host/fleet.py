@@ -27,7 +27,7 @@ from simulator.host.ledger import Invocations, Locks
 from simulator.host.storage import Storage
 
 START_PATIENCE = 60.0
-STOP_PATIENCE = 15.0
+STOP_PATIENCE = 5.0
 #: Real seconds an instance may stay silent past an invocation's deadline: its loop is blocked.
 STUCK_PATIENCE = 5.0
 LOOK = 1.0
@@ -55,6 +55,7 @@ class FleetOptions:
     probe: bool = False
     kill_at: str = ""
     log: Path | None = None
+    grace: float = 5.0
     keys: channel.Keys = field(
         default_factory=lambda: channel.Keys(
             master=secrets.token_urlsafe(24),
@@ -76,9 +77,10 @@ class Fleet:
         self.logs: deque[channel.Logged] = deque(maxlen=LOGS_REMEMBERED)
         self.deaths: list[str] = []
         self.kill_at = options.kill_at
-        self.front = Front(self._ready_children)
+        self.front = Front(self.ready)
         self._generation = 0
         self._closing = False
+        self._spawning = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
@@ -171,6 +173,11 @@ class Fleet:
             self._keep(self.clock.keep_following(self.options.clock_url, session))
 
     async def _spawn(self, slot: int) -> None:
+        async with self._spawning:  # an end waits for a start, so that none is left behind
+            if not self._closing:
+                await self._start_child(slot)
+
+    async def _start_child(self, slot: int) -> None:
         options = self.options
         name = f"{slot}.{self._generation}"
         self._generation += 1
@@ -201,8 +208,7 @@ class Fleet:
         quick = asyncio.get_running_loop().time() - born < QUICK_DEATH
         early = sum(1 for _ in self.deaths) if quick and not child.listed else 0
         await asyncio.sleep(min(LONGEST_RESTART_DELAY, 0.1 * 2 ** min(early, 8)) if early else 0)
-        if not self._closing:
-            await self._spawn(child.slot)
+        await self._spawn(child.slot)
 
     def _buried(self, child: Child, code: int) -> None:
         """Settle what an ended instance leaves behind."""
@@ -246,7 +252,8 @@ class Fleet:
                     if other is not child:
                         other.tell(channel.Disarm())
 
-    def _ready_children(self) -> list[Child]:
+    def ready(self) -> list[Child]:
+        """Return the instances that listen now."""
         return [
             child
             for child in self.children.values()
@@ -270,19 +277,20 @@ class Fleet:
         """End an instance whose event loop is blocked past a timeout: nothing else can."""
         while True:
             await asyncio.sleep(LOOK)
-            for child in self._ready_children():
+            for child in self.ready():
                 if child.is_stuck(STUCK_PATIENCE):
                     child.crashed = False
                     child.kill()
 
     async def _stop(self) -> None:
         self._closing = True
-        await self.front.stop()
+        async with self._spawning:
+            await self.front.stop()
         living = [child for child in self.children.values() if child.program.returncode is None]
         for child in living:
-            child.tell(channel.Stop())
+            child.tell(channel.Stop(grace=self.options.grace))
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(STOP_PATIENCE):
+            async with asyncio.timeout(self.options.grace + STOP_PATIENCE):
                 await asyncio.gather(*(child.program.wait() for child in living))
         for child in living:
             child.kill()

@@ -5,7 +5,8 @@ that broke on the way is a 502, because sending it twice could run a function tw
 """
 
 import asyncio
-from collections.abc import Callable
+import time
+from collections.abc import AsyncIterator, Callable
 
 import aiohttp
 from aiohttp import web
@@ -21,6 +22,9 @@ HOP_BY_HOP = frozenset(
 )  # fmt: skip
 #: Azure's load balancer gives up on an answer after 230 s (facts §7.5).
 PATIENCE = 230.0
+#: A request that comes while no instance listens waits for one to start, in real seconds.
+COLD_START = 15.0
+LOOK = 0.05
 
 
 class Front:
@@ -35,10 +39,13 @@ class Front:
         app = web.Application(client_max_size=0)
         app.router.add_route("*", "/{path:.*}", self._pass_on)
         self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(force_close=True),  # a kept one may end at the dead
             auto_decompress=False,
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(total=PATIENCE),
         )
+        # The client would send a GET again whose connection broke: that could run it twice.
+        self._session._retry_connection = False  # noqa: SLF001 - there is no public switch
         self._runner = web.AppRunner(app, access_log=None, handle_signals=False)
         await self._runner.setup()
         await web.TCPSite(self._runner, "127.0.0.1", port).start()
@@ -52,18 +59,21 @@ class Front:
 
     async def _pass_on(self, request: web.Request) -> web.StreamResponse:
         body = await request.content.read() if request.body_exists else None
-        ready = self._ready()
-        self._turn += 1
-        for step in range(len(ready)):
-            child = ready[(self._turn + step) % len(ready)]
-            try:
-                return await self._ask(child, request, body)
-            except aiohttp.ClientConnectorError:
-                continue
-            except aiohttp.ClientError:
-                return web.Response(status=502)
-            except TimeoutError:
-                return web.Response(status=504)
+        ends = time.monotonic() + COLD_START
+        while time.monotonic() < ends:
+            ready = self._ready()
+            self._turn += 1
+            for step in range(len(ready)):
+                child = ready[(self._turn + step) % len(ready)]
+                try:
+                    return await self._ask(child, request, body)
+                except aiohttp.ClientConnectorError:
+                    continue  # dead, and not yet known to be
+                except aiohttp.ClientError:
+                    return web.Response(status=502)
+                except TimeoutError:
+                    return web.Response(status=504)
+            await asyncio.sleep(LOOK)
         return web.Response(status=503, text="Function host is not running.")
 
     async def _ask(
@@ -81,7 +91,7 @@ class Front:
             request.method,
             f"http://127.0.0.1:{child.port}{request.raw_path}",
             headers=headers,
-            data=body,
+            data=body if body is None or request.content_length is not None else _chunks(body),
             allow_redirects=False,
             skip_auto_headers=("User-Agent", "Accept", "Content-Type", "Accept-Encoding"),
         ) as answer:
@@ -91,3 +101,8 @@ class Front:
                 if name.lower() not in HOP_BY_HOP:
                     reply.headers.add(name, value)
             return reply
+
+
+async def _chunks(body: bytes) -> AsyncIterator[bytes]:
+    """Send a body as it came: in chunks, without a length, which the host does not read."""
+    yield body

@@ -39,8 +39,8 @@ from simulator.host.worker import Function, UnloadableApp, Worker
 
 HOSTED_TRIGGERS = frozenset({"queueTrigger", "timerTrigger", "httpTrigger", "eventGridTrigger"})
 HOSTED_OUTPUTS = frozenset({"queue", "http"})
-#: Real seconds that running invocations get to finish when the instance is told to stop.
-GRACE = 10.0
+#: Real seconds that failed invocations of a doomed worker get to be answered and released.
+LAST_WORDS = 5.0
 #: Exit codes: told to stop; the app cannot be loaded; a timeout took the worker down.
 STOPPED, UNLOADABLE, DOOMED = 0, 3, 4
 
@@ -66,6 +66,7 @@ class Instance:
     granted: asyncio.Event = field(default_factory=asyncio.Event)
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     probe: Probe | None = None
+    grace: float = 0.0
     listeners: list[QueueListener] = field(default_factory=list)
     timers: dict[str, Timer] = field(default_factory=dict)
     accounts: dict[str, Storage] = field(default_factory=dict)
@@ -222,18 +223,18 @@ class Instance:
             if task.done():
                 task.result()  # a listener never ends by itself: show why it did
         if loaded.doomed.is_set():
-            await self._settle_in_flight()
+            await self._settle_in_flight(LAST_WORDS)
             return DOOMED
         for task in tasks:
             task.cancel()
-        await self._settle_in_flight()
+        await self._settle_in_flight(self.grace)
         await runner.cleanup()
         return STOPPED
 
-    async def _settle_in_flight(self) -> None:
-        """Let what runs be answered, released or deleted, within the grace."""
+    async def _settle_in_flight(self, grace: float) -> None:
+        """Let what runs be answered, released or deleted."""
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(GRACE):
+            async with asyncio.timeout(grace):
                 for listener in self.listeners:
                     await listener.drain()
 
@@ -245,6 +246,7 @@ class Instance:
                 if self.probe:
                     self.probe.kill_at = None
             case channel.Stop():
+                self.grace = message.grace
                 self.stopping.set()
             case channel.Setup():
                 raise ValueError("an instance is set up once")
@@ -255,7 +257,10 @@ async def serve(descriptor: int) -> int:
     ears = asyncio.StreamReader(limit=1 << 20)
     loop = asyncio.get_running_loop()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(ears), sys.stdin)
-    first = channel.heard_from_parent(await ears.readline())
+    opening = await ears.readline()
+    if not opening:
+        return STOPPED  # the parent died before it said anything
+    first = channel.heard_from_parent(opening)
     if not isinstance(first, channel.Setup):
         raise TypeError("the parent's first word must be the set-up")
     async with aiohttp.ClientSession() as session:

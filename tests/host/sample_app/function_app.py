@@ -15,7 +15,9 @@ STORAGE = "AzureWebJobsStorage"
 
 def told(function: str, **facts: object) -> str:
     """Not a JSON text by itself: an object would be written again by the output binding."""
-    return "told " + json.dumps({"function": function, "instance": os.environ["WEBSITE_INSTANCE_ID"], **facts})
+    return "told " + json.dumps(
+        {"function": function, "instance": os.environ["WEBSITE_INSTANCE_ID"], **facts}
+    )
 
 
 @app.route(route="hello/{name?}", methods=["GET", "POST"])
@@ -100,6 +102,13 @@ def emit_list(req: func.HttpRequest, out: func.Out[typing.List[str]]) -> str:  #
     return "emitted"
 
 
+@app.route(route="emit_work", auth_level=func.AuthLevel.ANONYMOUS)
+@app.queue_output(arg_name="out", queue_name="text-work", connection=STORAGE)
+def emit_work(req: func.HttpRequest, out: func.Out[bytes]) -> str:
+    out.set(req.get_body())
+    return "emitted"
+
+
 @app.route(route="emit_badly", auth_level=func.AuthLevel.ANONYMOUS)
 @app.queue_output(arg_name="out", queue_name="No_Queue_Name", connection=STORAGE)
 def emit_badly(req: func.HttpRequest, out: func.Out[str]) -> str:
@@ -163,6 +172,11 @@ async def _stride() -> None:
     await asyncio.sleep(0.01)
 
 
+@app.queue_trigger(arg_name="msg", queue_name="chatty", connection=STORAGE)
+def chatty(msg: func.QueueMessage) -> str:
+    return "nobody asked"
+
+
 @app.queue_trigger(arg_name="msg", queue_name="switched-off", connection=STORAGE)
 def switched_off(msg: func.QueueMessage) -> None:
     raise AssertionError(msg)
@@ -185,7 +199,11 @@ def on_typed(event: func.EventGridEvent, out: func.Out[bytes]) -> None:
 @app.timer_trigger(arg_name="timer", schedule="%TICK%")
 @app.queue_output(arg_name="out", queue_name="ticks", connection=STORAGE)
 async def tick(timer: func.TimerRequest, out: func.Out[bytes]) -> None:
-    out.set(told("tick", past_due=timer.past_due, status=timer.schedule_status, schedule=timer.schedule).encode())
+    out.set(
+        told(
+            "tick", past_due=timer.past_due, status=timer.schedule_status, schedule=timer.schedule
+        ).encode()
+    )
 
 
 @app.timer_trigger(arg_name="timer", schedule="0 0 3 * * *")
@@ -195,7 +213,13 @@ async def nightly(timer: func.TimerRequest, out: func.Out[bytes], context: func.
     retry = context.retry_context
     if retry.retry_count < retry.max_retry_count:
         raise ValueError(f"attempt {retry.retry_count}")
-    error = retry.exception.message if retry.exception else ""
+    error = retry.rpc_exception.message if retry.rpc_exception else ""
     out.set(
-        told("nightly", past_due=timer.past_due, attempt=retry.retry_count, error=error, status=timer.schedule_status).encode()
+        told(
+            "nightly",
+            past_due=timer.past_due,
+            attempt=retry.retry_count,
+            error=error,
+            status=timer.schedule_status,
+        ).encode()
     )

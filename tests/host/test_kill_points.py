@@ -1,0 +1,56 @@
+"""Finding the awaits of a function, and dying at one of them (simulator.host.probe)."""
+
+from __future__ import annotations
+
+import pytest
+
+from simulator.host.probe import KillPoint, UnusableKillPoint
+from tests.host.rig import rig
+
+pytestmark = pytest.mark.host
+
+
+async def test_a_probe_lists_the_places_where_a_function_awaited():
+    async with rig(probe=True) as host:
+        await host.send("walk", "x")
+        await host.seen("walk")
+        [run] = host.runs("walk")
+        assert [place.split(" ")[1] for place in run.awaits] == ["walk", "_stride", "_stride"]
+        assert all(place.startswith("function_app.py:") for place in run.awaits)
+
+
+async def test_without_a_probe_nothing_is_watched():
+    async with rig() as host:
+        await host.send("walk", "x")
+        await host.seen("walk")
+        assert host.runs("walk")[0].awaits is None
+
+
+@pytest.mark.parametrize("point", ["walk:1", "walk:1:after", "walk:3:after"])
+async def test_an_instance_dies_at_the_ordered_point_once_and_the_message_comes_again(point: str):
+    async with rig(kill_at=point, speed=0) as host:
+        await host.send("walk", "x")
+        await host.until(lambda: host.runs("walk", state="lost"), "the death")
+        host.advance(601)
+        [told] = await host.seen("walk")
+        assert told["dequeue_count"] == 2
+        assert [run.state for run in host.runs("walk")] == ["lost", "ok"]
+        assert [death.split(": ")[1] for death in host.fleet.deaths] == ["-9"]
+
+
+@pytest.mark.parametrize(
+    "text,after",
+    [
+        pytest.param("f:1", 0, id="before the first"),
+        pytest.param("f:2:before", 1, id="before the second"),
+        pytest.param("f:2:after", 2, id="after the second"),
+    ],
+)
+def test_kill_points_are_counted_in_awaits_that_have_ended(text: str, after: int):
+    assert KillPoint.parse(text) == KillPoint(function="f", after_awaits=after)
+
+
+@pytest.mark.parametrize("text", ["f", "f:", "f:x", ":1", "f:1:during", "f:0"])
+def test_a_kill_point_that_is_none_is_refused(text: str):
+    with pytest.raises(UnusableKillPoint):
+        KillPoint.parse(text)
