@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from typing import cast
 
 from simulator.arm import Call, Json, Refusal, Reply, Route, not_found
-from simulator.machines import VM, Compute, existing, settle, shown
+from simulator.machines import EXTENSION, VM, Compute, existing, settle, shown
 from simulator.paging import paged
 from simulator.vm_writes import POWER, delete_vm, patch_vm, power_vm, put_vm
-from simulator.world import SETTLED, Body, World
+from simulator.world import SETTLED, Body, Change, World
 
 SUBSCRIPTION = "/subscriptions/{s}/providers/Microsoft.Compute/virtualMachines"
 GROUP = "/subscriptions/{s}/resourceGroups/{rg}/providers/Microsoft.Compute/virtualMachines"
@@ -21,6 +21,7 @@ OPERATION = "/subscriptions/{s}/providers/Microsoft.Compute/locations/{location}
 
 def attach(world: World) -> None:
     world.compute = Compute()
+    world.changes.append(lambda change: _follow(world, change))
     world.knobs.declare(
         "compute.events_per_write",
         "completed",
@@ -32,10 +33,30 @@ def attach(world: World) -> None:
 
 def load(world: World, body: Body) -> bool:
     """Take a VM of a seed: there for long, unless the body's ``timeCreated`` says otherwise."""
-    if str(body.get("type", "")).lower() != VM.lower():
+    kind = str(body.get("type", "")).lower()
+    if kind == EXTENSION.lower():
+        _extend(world, world.put(str(body["id"]), body, None))
+        return True
+    if kind != VM.lower():
         return False
     settle(world, str(body["id"]), body, default_created=world.started - SETTLED)
     return True
+
+
+def _follow(world: World, change: Change) -> None:
+    """Keep the extensions of each VM beside it, however they are written."""
+    vm_key, word, name = change.resource_id.lower().rpartition("/extensions/")
+    if not word or f"/{VM.lower()}/" not in vm_key:
+        return
+    if change.kind == "delete":
+        world.compute.extensions.get(vm_key, {}).pop(name, None)
+    elif change.body is not None and change.body.get("name"):
+        _extend(world, dict(change.body))
+
+
+def _extend(world: World, body: Body) -> None:
+    vm_key, _, name = str(body["id"]).lower().rpartition("/extensions/")
+    world.compute.extensions.setdefault(vm_key, {})[name] = body
 
 
 def get_vm(world: World, call: Call) -> Reply:
@@ -48,25 +69,27 @@ def get_vm(world: World, call: Call) -> Reply:
             f"The value '{call.query['$expand']}' of parameter '$expand' is invalid.",
             target="$expand",
         )
-    return Reply(status=200, body=shown(world, body, with_view=expand == "instanceview"))
+    return Reply(
+        status=200, body=shown(world, body, call.api_version, with_view=expand == "instanceview")
+    )
 
 
 def get_instance_view(world: World, call: Call) -> Reply:
     body = existing(world, call)
-    properties = shown(world, body, with_view=True)["properties"]
+    properties = shown(world, body, call.api_version, with_view=True)["properties"]
     return Reply(status=200, body=cast("Mapping[str, Json]", properties)["instanceView"])
 
 
 def list_in_group(world: World, call: Call) -> Reply:
     found = world.list(type=VM, subscription=call.params["s"], group=call.params["rg"])
-    rows = [shown(world, body, with_view=False) for _, body in found]
+    rows = [shown(world, body, call.api_version, with_view=False) for _, body in found]
     return paged(world, call, rows, int(world.knobs.number("compute.page_size")))
 
 
 def list_in_subscription(world: World, call: Call) -> Reply:
     found = world.list(type=VM, subscription=call.params["s"])
     with_view = call.query.get("statusOnly", "").lower() == "true"
-    rows = [shown(world, body, with_view=with_view) for _, body in found]
+    rows = [shown(world, body, call.api_version, with_view=with_view) for _, body in found]
     return paged(world, call, rows, int(world.knobs.number("compute.page_size")))
 
 

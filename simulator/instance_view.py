@@ -77,6 +77,7 @@ def view(vm: Body, life: Life, now: datetime) -> Body:
     """Write the instance view of a VM at a moment."""
     properties = _fields(vm.get("properties"))
     shown: Body = {}
+    extensions = _extensions(vm)
     running = life.power in {"running", "starting", "stopped", "stopping"}
     provisioned = now >= life.provisioned
     ready = life.ready is not None and now >= life.ready and provisioned
@@ -89,11 +90,16 @@ def view(vm: Body, life: Life, now: datetime) -> Body:
         shown["osName"] = "Windows Server 2022 Datacenter" if windows else "ubuntu"
         shown["osVersion"] = "10.0.20348.2527" if windows else "22.04"
     if running and provisioned:
-        shown["vmAgent"] = _agent(ready=ready, windows=windows, now=now)
+        agent = _agent(ready=ready, windows=windows, now=now)
+        if ready:
+            agent["extensionHandlers"] = [_handler(one) for one in extensions]
+        shown["vmAgent"] = agent
     shown["disks"] = [
         {"name": name, "statuses": [_status("ProvisioningState/succeeded", life.created)]}
         for name in _disk_names(properties)
     ]
+    if extensions and running and ready:
+        shown["extensions"] = [_extension(one) for one in extensions]
     shown["hyperVGeneration"] = "V1" if _is_first_generation(properties) else "V2"
     state = "succeeded" if provisioned else "creating"
     shown["statuses"] = [
@@ -122,9 +128,45 @@ def _agent(*, ready: bool, windows: bool, now: datetime) -> Body:
     }
     version = (WINDOWS_VERSION if windows else LINUX_VERSION) if ready else "Unknown"
     agent: Body = {"vmAgentVersion": version, "statuses": [status]}
-    if ready:
-        agent["extensionHandlers"] = []
     return agent
+
+
+def _extensions(vm: Body) -> list[Mapping[str, Json]]:
+    resources = vm.get("resources")
+    return [
+        one
+        for one in (resources if isinstance(resources, list) else [])
+        if isinstance(one, dict) and str(one.get("type", "")).lower().endswith("/extensions")
+    ]
+
+
+def _handler(extension: Mapping[str, Json]) -> Body:
+    """Write the agent's word on an extension (recorded: LinuxDiagnostic, GuestAttestation)."""
+    status: Body = {
+        "code": "ProvisioningState/succeeded",
+        "level": "Info",
+        "displayStatus": "Ready",
+        "message": "Plugin enabled",
+    }
+    return {**_kind(extension), "status": status}
+
+
+def _extension(extension: Mapping[str, Json]) -> Body:
+    status: Body = {
+        "code": "ProvisioningState/succeeded",
+        "level": "Info",
+        "displayStatus": "Provisioning succeeded",
+        "message": "Enable succeeded",
+    }
+    return {"name": extension.get("name"), **_kind(extension), "statuses": [status]}
+
+
+def _kind(extension: Mapping[str, Json]) -> Body:
+    properties = _fields(extension.get("properties"))
+    return {
+        "type": f"{properties.get('publisher', '')}.{properties.get('type', '')}",
+        "typeHandlerVersion": f"{properties.get('typeHandlerVersion', '1.0')}.0.0",
+    }
 
 
 def _status(code: str, at: datetime) -> Body:

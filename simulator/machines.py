@@ -11,6 +11,9 @@ from simulator.instance_view import Life, ready_at
 from simulator.world import Body, World
 
 VM = "Microsoft.Compute/virtualMachines"
+EXTENSION = VM + "/extensions"
+#: Bodies of 2020-06-01 lack it, those of 2022-11-01 have it (recorded); the version between: spec.
+TIME_CREATED_SINCE = "2021-11-01"
 
 
 @dataclass(slots=True)
@@ -31,6 +34,7 @@ class Operation:
 class Compute:
     machines: dict[str, Machine] = field(default_factory=dict)
     operations: dict[str, Operation] = field(default_factory=dict)
+    extensions: dict[str, dict[str, Body]] = field(default_factory=dict)
 
 
 def settle(world: World, vm_id: str, body: Body, *, default_created: datetime) -> Body:
@@ -56,12 +60,30 @@ def existing(world: World, call: Call) -> Body:
     return body
 
 
-def shown(world: World, body: Body, *, with_view: bool) -> Body:
+def shown(world: World, body: Body, version: str, *, with_view: bool) -> Body:
+    """Write a VM as a GET of an api-version returns it; ``with_view`` adds the instance view."""
     properties = dict(cast("Mapping[str, Json]", body["properties"]))
     pinned = properties.pop("instanceView", None)
+    if version < TIME_CREATED_SINCE:
+        properties.pop("timeCreated", None)
+    extended = with_extensions(world, body)
     if with_view:
-        properties["instanceView"] = pinned or _view(world, body)
-    return {**body, "properties": properties}
+        properties["instanceView"] = pinned or _view(world, extended)
+    return {**extended, "properties": properties}
+
+
+def with_extensions(world: World, body: Body) -> Body:
+    """Add ``resources``: the extensions written below a VM, beside those of its own body."""
+    written_below = world.compute.extensions.get(str(body["id"]).lower())
+    if not written_below:
+        return body
+    own = body.get("resources")
+    kept = [
+        one
+        for one in (own if isinstance(own, list) else [])
+        if str(one.get("name", "")).lower() not in written_below
+    ]
+    return {**body, "resources": [*kept, *written_below.values()]}
 
 
 def _view(world: World, body: Body) -> Body:

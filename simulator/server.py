@@ -6,6 +6,7 @@ the control plane, the managed-identity endpoint and inboxes. ARM itself answers
 
 import asyncio
 import contextlib
+import logging
 import math
 import tempfile
 from collections.abc import AsyncIterator, Mapping
@@ -24,6 +25,8 @@ from simulator.gateway import Incoming, written
 from simulator.parts import Part
 from simulator.tls import AUTHORITY, create_authority
 from simulator.world import START, World
+
+log = logging.getLogger("simulator")
 
 BODY_LIMIT = 16 * 1024 * 1024
 #: The clock task never spins: at most a thousand looks a real second.
@@ -200,12 +203,19 @@ async def _as_arm_sends(request: web.Request, response: web.StreamResponse) -> N
 async def _ticking(world: World) -> AsyncIterator[None]:
     """Run the world's schedule beside the requests, so that timelines play by themselves."""
     task = asyncio.create_task(_tick(world), name="simulator clock")
+    task.add_done_callback(_say_why_it_stopped)
     try:
         yield
     finally:
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await task
+
+
+def _say_why_it_stopped(task: asyncio.Task[None]) -> None:
+    """A due callback that raises is a defect of the simulator: time would stand still unseen."""
+    if not task.cancelled() and (defect := task.exception()) is not None:
+        log.critical("simulator.clock_stopped", exc_info=defect)
 
 
 async def _tick(world: World) -> None:

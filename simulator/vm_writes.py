@@ -64,7 +64,7 @@ def patch_vm(world: World, call: Call) -> Reply:
     after = merged(before, sent)
     if sent.keys() <= {"tags"}:
         body = world.put(str(before["id"]), after, Cause.of(call))
-        return Reply(status=200, body=shown(world, body, with_view=False))
+        return Reply(status=200, body=shown(world, body, call.api_version, with_view=False))
     done = call.now + timedelta(seconds=UPDATE_SECONDS)
     return _written_later(world, call, with_state(after, "Updating"), done, 200)
 
@@ -118,7 +118,9 @@ def _put_by_timeline(world: World, call: Call, sent: Body, before: Body | None) 
         properties.setdefault("provisioningState", "Succeeded")
         after = world.put(vm_id, {**before, **sent, "properties": properties}, None)
     world.publish("write", str(after["id"]), Cause.of(call), after)
-    return Reply(status=200 if before else 201, body=shown(world, after, with_view=False))
+    return Reply(
+        status=200 if before else 201, body=shown(world, after, call.api_version, with_view=False)
+    )
 
 
 def _written_later(world: World, call: Call, body: Body, done: datetime, status: int) -> Reply:
@@ -135,7 +137,7 @@ def _written_later(world: World, call: Call, body: Body, done: datetime, status:
     world.schedule.at(done, finish)
     return Reply(
         status=status,
-        body=shown(world, body, with_view=False),
+        body=shown(world, body, call.api_version, with_view=False),
         headers=_operation(world, call, body, done, with_location=False),
     )
 
@@ -144,6 +146,7 @@ def _gone(world: World, vm_id: str, before: Body, cause: Cause) -> None:
     present = world.get(vm_id)
     if present is not None and vm_id_of(present) == vm_id_of(before):
         world.compute.machines.pop(vm_id.lower(), None)
+        world.compute.extensions.pop(vm_id.lower(), None)
         world.delete(vm_id, cause)
 
 

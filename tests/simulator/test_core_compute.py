@@ -228,3 +228,34 @@ def test_a_deleted_group_takes_everything_with_it() -> None:
     gone = [c.resource_id for c in a.changes if c.kind == "delete"]
     assert gone == [vm_id("vm1"), vm_id("vm2"), group]
     assert a.get(vm_id("vm1")).body["error"]["code"] == "ResourceGroupNotFound"
+
+
+def test_an_extension_shows_in_its_vm_and_in_the_agents_report() -> None:
+    """Recorded: vm-instanceview 2025 (GuestAttestation)."""
+    a = azure(vm_body("vm1"))
+    extension = {
+        "location": "westeurope",
+        "properties": {
+            "publisher": "Microsoft.Azure.Security",
+            "type": "AzureDiskEncryptionForLinux",
+            "typeHandlerVersion": "1.1",
+        },
+    }
+    path = vm_id("vm1") + "/extensions/ade"
+    assert a.ask("PUT", path, extension).status == 201
+    assert a.changes[-1].operation_name == "Microsoft.Compute/virtualMachines/extensions/write"
+    body = a.get(vm_id("vm1"), __expand="instanceView").body
+    assert body["resources"][0]["properties"]["type"] == "AzureDiskEncryptionForLinux"
+    view = body["properties"]["instanceView"]
+    kind = "Microsoft.Azure.Security.AzureDiskEncryptionForLinux"
+    assert view["extensions"][0]["type"] == kind
+    assert view["vmAgent"]["extensionHandlers"][0]["type"] == kind
+    a.ask("DELETE", path)
+    assert "resources" not in a.get(vm_id("vm1")).body
+
+
+@pytest.mark.parametrize("version,there", [("2020-06-01", False), ("2024-07-01", True)])
+def test_old_api_versions_do_not_tell_when_a_vm_was_created(version: str, there: bool) -> None:
+    """Recorded: vm-instanceview 2021 and 2025."""
+    body = azure(vm_body("vm1")).get(vm_id("vm1"), version=version).body
+    assert ("timeCreated" in body["properties"]) is there
