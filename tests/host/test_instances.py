@@ -62,13 +62,13 @@ async def test_on_a_running_clock_storage_itself_brings_the_messages_of_the_dead
         assert timedelta(minutes=9) < waited < timedelta(minutes=13)
 
 
-async def test_a_request_that_an_instance_took_with_it_is_a_502_and_the_next_is_served():
+async def test_a_request_that_an_instance_took_with_it_is_a_502_and_the_next_waits_for_another():
     async with rig() as host:
         asking = asyncio.create_task(host.ask("GET", "/api/slow"))
         await host.until(lambda: host.runs("slow", state="running"), "the run")
         host.fleet.kill(0)
         assert (await asking)[0] == 502
-        await host.until(host.fleet.ready, "another instance")
+        await host.until(lambda: host.fleet.deaths, "the death")
         assert (await host.ask("GET", "/api/things/1"))[0] == 200
 
 
@@ -109,7 +109,6 @@ async def test_a_blocked_event_loop_is_ended_from_outside(
     async with rig(app=app) as host:
         assert (await host.ask("GET", "/api/blocked"))[0] == 502
         await host.until(lambda: host.runs("blocked", state="lost"), "the end")
-        await host.until(host.fleet.ready, "another instance")
         assert (await host.ask("GET", "/api/things/1"))[0] == 200
 
 
