@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from simulator.backup.catalog import failure
 from simulator.backup.formats import Fields, fields_of, text_of
 from simulator.backup.names import region
-from simulator.backup.records import Failure, Policy, Vault
+from simulator.backup.records import Failure, Item, Policy, Vault
 from simulator.backup.state import BackupState
 
 #: Facts §3.2, MATRIX26.
@@ -44,7 +44,7 @@ def _problems(
         yield failure("UserErrorUnsupportedStorageType")
     for disk in disks:
         yield from _disk_problems(state, disk, policy)
-    yield from _security_problems(state, properties, policy, api_version)
+    yield from _security_problems(state, security_of(vm), policy, api_version)
 
 
 def _disk_problems(state: BackupState, disk: Fields, policy: Policy) -> Iterator[Failure]:
@@ -63,10 +63,22 @@ def _disk_problems(state: BackupState, disk: Fields, policy: Policy) -> Iterator
         yield failure("UserErrorSharedDiskBackupNotSupported")
 
 
+def security_of(vm: Fields) -> str:
+    """Return a VM's securityType in lower case, empty for a plain one."""
+    profile = fields_of(fields_of(vm.get("properties")).get("securityProfile"))
+    return text_of(profile.get("securityType")).lower()
+
+
+def migration_problem(item: Item, vm: Fields) -> Failure | None:
+    """Refuse a VM that left Trusted Launch, or a plain one created under its name."""
+    if item.security == "trustedlaunch" and security_of(vm) != "trustedlaunch":
+        return failure("UserErrorMigrationFromTrustedLaunchVMToNonTrustedVMNotAllowed")
+    return None
+
+
 def _security_problems(
-    state: BackupState, properties: Fields, policy: Policy, api_version: str
+    state: BackupState, kind: str, policy: Policy, api_version: str
 ) -> Iterator[Failure]:
-    kind = text_of(fields_of(properties.get("securityProfile")).get("securityType")).lower()
     if kind == "confidentialvm" and not policy.is_enhanced:
         yield failure("UserErrorTrustedLaunchNotSupportedWithStandardPolicy")
     if kind == "trustedlaunch" and not policy.is_enhanced:

@@ -46,7 +46,7 @@ def register(state: BackupState, vault: Vault, name: VmName, plan: Plan) -> str:
         data_id=str(state.draw("data-id", vault.key, name.key).randrange(10**13, 10**15)),
         state=Protection.IR_PENDING,
         changed_at=state.now(),
-        vm_guid=text_of(fields_of(vm.get("properties")).get("vmId")),
+        security=eligibility.security_of(vm),
         visible=state.world.knobs.flag("backup.item.visible_while_enabling"),
         disks=plan.disks,
     )
@@ -87,7 +87,12 @@ def change(state: BackupState, vault: Vault, item: Item, plan: Plan) -> str:
     order = None if item.active else _order(state, plan.vm_id)
 
     def finish() -> Failure | None:
-        failed = plan.problem or _problem_of_vm(state, plan, order)
+        vm = fields_of(state.world.get(plan.vm_id))
+        failed = (
+            plan.problem
+            or eligibility.migration_problem(item, vm)
+            or _problem_of_vm(state, plan, order)
+        )
         item.busy_with = None
         if failed is not None or item.key not in vault.items:
             return failed or catalog.failure("UserErrorGenericResourceNotFound")

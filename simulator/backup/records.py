@@ -154,7 +154,8 @@ class Item:
     data_id: str
     state: Protection
     changed_at: datetime
-    vm_guid: str = ""
+    #: securityType of the VM when it was registered: Trusted Launch cannot be left (TSHOOT23)
+    security: str = ""
     #: virtualMachineId where it is spelled another way than sourceResourceId (report §6.3)
     machine_id: str = ""
     policy: str = ""

@@ -278,6 +278,17 @@ def test_a_standard_policy_takes_trusted_launch_since_2025(version, policy, outc
     assert sim.operation(reply)["status"] == outcome
 
 
+def test_a_plain_vm_under_the_name_of_a_trusted_launch_one_is_refused():
+    """Documented (TSHOOT23): the old item stands in the way."""
+    sim = lab(vm("vm1", securityProfile={"securityType": "TrustedLaunch"}))
+    sim.enable(policy="EnhancedPolicy")
+    sim.world.put(vm_id(), vm("vm1"), None)
+    reply = sim.put_item(policy="EnhancedPolicy")
+    sim.advance(10)
+    code = sim.operation(reply)["error"]["code"]
+    assert code == "UserErrorMigrationFromTrustedLaunchVMToNonTrustedVMNotAllowed"
+
+
 def test_a_vm_of_another_vault_is_refused_in_the_job():
     sim = lab(vault_body(SECOND_VAULT))
     sim.enable()
