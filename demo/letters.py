@@ -1,0 +1,51 @@
+"""Leaves what owners would have received in a folder: mails as HTML and text, cards as HTML."""
+
+from __future__ import annotations
+
+import html
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+type Letter = Mapping[str, Any]
+
+
+def write(folder: Path, cards: Sequence[Letter], mails: Sequence[Letter]) -> None:
+    """Write every card and mail; older ones of an earlier run are removed."""
+    for old in (*folder.glob("card-*"), *folder.glob("mail-*")):
+        old.unlink()
+    for number, mail in enumerate(mails, 1):
+        stem = folder / f"mail-{number:02d}"
+        stem.with_suffix(".txt").write_text(str(mail.get("text") or ""), encoding="utf-8")
+        stem.with_suffix(".html").write_text(str(mail.get("html") or ""), encoding="utf-8")
+    for number, card in enumerate(cards, 1):
+        stem = folder / f"card-{number:02d}"
+        body = card.get("body", card)
+        stem.with_suffix(".json").write_text(
+            json.dumps(body, indent=2, ensure_ascii=False), encoding="utf-8"
+        )
+        stem.with_suffix(".html").write_text(_page(body), encoding="utf-8")
+
+
+def _page(message: Any) -> str:
+    lines = "".join(f"<p>{html.escape(text)}</p>" for text in _texts(message))
+    return f"<!doctype html><meta charset=utf-8><title>Card</title><body>{lines}</body>"
+
+
+def _texts(value: Any) -> list[str]:
+    """Give the texts of a card in reading order."""
+    found: list[str] = []
+    if isinstance(value, list):
+        for one in value:
+            found += _texts(one)
+    elif isinstance(value, dict):
+        if value.get("type") == "Fact" or {"title", "value"} <= value.keys():
+            found.append(f"{value.get('title')}: {value.get('value')}")
+        elif isinstance(value.get("text"), str):
+            found.append(value["text"])
+        elif isinstance(value.get("title"), str):
+            found.append(f"[{value['title']}] {value.get('url', '')}")
+        for name in ("attachments", "content", "body", "items", "columns", "facts", "actions"):
+            found += _texts(value.get(name))
+    return found

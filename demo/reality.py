@@ -1,0 +1,169 @@
+"""What really happened to the demo's VMs, read from Azure's side, the inboxes, and `explain`."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import Any
+from urllib.parse import quote
+
+from simulator.estate import Estate
+
+_BACKUP = "Microsoft.RecoveryServices/vaults/backup"
+_VM_TYPE = "Microsoft.Compute/virtualMachines"
+_NOTICE = "X-Notice-Id"
+
+
+class Reality:
+    """Looks at a running estate. ``names`` are the VMs the table is about."""
+
+    def __init__(self, estate: Estate, names: list[str]) -> None:
+        self._estate = estate
+        self._names = names
+        self._since = 0
+        self._letters = 0
+        self._created: dict[str, datetime] = {}
+        self._accepted: dict[str, datetime] = {}
+        self._puts: Counter[str] = Counter()
+        self._ids: dict[str, str] = {}
+
+    def news(self) -> Iterator[str]:
+        """Give a line for everything that happened since the last look."""
+        calls = self._estate.calls(since=self._since)
+        self._since += len(calls)
+        for call in calls:
+            path, status = str(call["path"]), int(str(call["status"]))
+            at = datetime.fromisoformat(str(call["at"]))
+            name = self._vm_of(path)
+            if not name or call["method"] not in {"PUT", "DELETE"}:
+                continue
+            if "/protectedItems/" in path:
+                vault = path.split("/vaults/")[1].split("/", maxsplit=1)[0]
+                self._puts[name] += 1
+                if status == 202:
+                    self._accepted.setdefault(name, at)
+                yield f"{at:%H:%M:%S}  {name}  Azure Backup answers {status} in {vault}"
+            elif call["method"] == "PUT" and _VM_TYPE.lower() in path.lower():
+                self._ids[name] = path.split("?", maxsplit=1)[0]
+                word = "changed" if name in self._created else "created"
+                self._created.setdefault(name, at)
+                yield f"{at:%H:%M:%S}  {name}  {word}"
+            elif _VM_TYPE.lower() in path.lower():
+                yield f"{at:%H:%M:%S}  {name}  deleted"
+        mails = self._estate.inbox("mail")
+        for mail in mails[self._letters :]:
+            yield f"{self._estate.now():%H:%M:%S}  mail to {mail.get('to')}: {mail.get('subject')}"
+        self._letters = len(mails)
+
+    async def row(self, expected: Mapping[str, Any]) -> dict[str, Any]:
+        """Compare one VM with what was expected of it."""
+        name = str(expected["vm"])
+        told = await self._explained(name)
+        row = told.get("row") or {}
+        state = str(told.get("state", ""))
+        blockers = sorted(
+            str(one["code"])
+            for one in row.get("findings", [])
+            if one["severity"] == "blocker" or one["code"] in expected["findings"]
+        )
+        heard = self._heard(name)
+        differs = [
+            *_differs("state", state in str(expected["state"]).split("|")),
+            *_differs("findings", blockers == sorted(expected["findings"])),
+            *_differs("notices", heard["notices"] == expected["notices"]),
+            *_differs("resolved", heard["resolved"] == expected["resolved"]),
+        ]
+        if "puts" in expected:
+            differs += _differs("puts", self._puts[name] == expected["puts"])
+        if "policy" in expected:
+            differs += _differs(
+                "policy", str(row.get("policy", "")).endswith("/" + expected["policy"])
+            )
+            differs += _differs("recovery point", self._recovery_point(row))
+        text = json.dumps(told, ensure_ascii=False)
+        differs += [
+            f"{shown} not shown" for shown in expected.get("shows", ()) if shown not in text
+        ]
+        actual = " ".join([state, *blockers])
+        return {
+            "vm": name,
+            "story": expected["story"],
+            "expected": " ".join([expected["state"], *expected["findings"]]),
+            "actual": actual + (f"  ({'; '.join(differs)})" if differs else ""),
+            "seconds": self._seconds(name),
+            "notices": heard["notices"],
+            "resolved": heard["resolved"],
+            "puts": self._puts[name],
+            "heard": f"{heard['notices']}"
+            + (f", resolved {heard['resolved']}" if heard["resolved"] else ""),
+            "ok": not differs,
+        }
+
+    def backup_reads(self) -> int:
+        """Count the backup provider's reads so far, over all its paths."""
+        return sum(
+            call["method"] == "GET" and str(call["action"]).startswith(_BACKUP)
+            for call in self._estate.calls()
+        )
+
+    def _vm_of(self, path: str) -> str:
+        tail = path.split("?", maxsplit=1)[0].replace("%3B", ";").replace("%3b", ";")
+        name = tail.rsplit("/", 1)[-1].rsplit(";", 1)[-1]
+        return name if name in self._names else ""
+
+    def _seconds(self, name: str) -> int | str:
+        """Give simulated seconds from the VM's first write to the first accepted PUT."""
+        if name not in self._accepted or name not in self._created:
+            return "-"
+        return round((self._accepted[name] - self._created[name]).total_seconds())
+
+    def _recovery_point(self, row: Mapping[str, Any]) -> bool:
+        """Ask Azure itself: is there an item in that vault with a recovery point?"""
+        vm = str(row.get("vm", ""))
+        parts = vm.split("/")
+        names = f"iaasvmcontainerv2;{parts[4]};{parts[8]}" if len(parts) > 8 else ""
+        reply = self._estate.arm(
+            "GET",
+            f"{row.get('vault')}/backupFabrics/Azure/protectionContainers"
+            f"/{quote('IaasVMContainer;' + names)}/protectedItems/{quote('VM;' + names)}",
+        )
+        body = reply.body if isinstance(reply.body, dict) else {}
+        properties = body.get("properties")
+        return isinstance(properties, dict) and properties.get("protectionState") == "Protected"
+
+    def _heard(self, name: str) -> dict[str, int]:
+        """Count different notices about a VM, and how many of them were resolved."""
+        opened: set[str] = set()
+        resolved: set[str] = set()
+        for letter in self._estate.inbox("mail"):
+            subject = str(letter.get("subject", ""))
+            if name not in subject:
+                continue
+            identity = str(letter.get("headers", {}).get(_NOTICE, subject))  # type: ignore[union-attr]
+            (resolved if "esolved" in subject else opened).add(identity)
+        return {"notices": len(opened), "resolved": len(resolved)}
+
+    async def _explained(self, name: str) -> dict[str, Any]:
+        resource = self._ids.get(name) or self._seeded(name)
+        ready = self._estate.ready()
+        host: Any = ready["host"]
+        url = f"{host['url']}/api/vms/explain"
+        headers = {"x-functions-key": host["keys"]["master"]}
+        async with self._estate.http.get(url, params={"vm": resource}, headers=headers) as answer:
+            text = await answer.text()
+            if answer.status != 200:
+                return {"state": f"explain answered {answer.status}: {text[:200]}"}
+            body: dict[str, Any] = json.loads(text)
+            return body
+
+    def _seeded(self, name: str) -> str:
+        for _, body in self._estate.world.list(type=_VM_TYPE):
+            if str(body.get("name")) == name:
+                return str(body["id"])
+        return ""
+
+
+def _differs(what: str, agrees: bool) -> list[str]:
+    return [] if agrees else [what]
