@@ -91,6 +91,11 @@ def standard_offset(time_zone: str) -> timedelta | None:
     return _OFFSET_OF.get(time_zone.strip().lower())
 
 
+def time_zones() -> tuple[str, ...]:
+    """Give the names of the time zones that are known."""
+    return tuple(name for names in _OFFSETS.values() for name in names.split("|"))
+
+
 def next_backup(policy: Policy, after: datetime) -> datetime | None:
     """Give the policy's next scheduled start after a UTC instant; None if it cannot be read."""
     if policy.schedule is None or not policy.schedule.times:
