@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 
 _LATEST = 4  # readings believed at a time: front ends disagree, the lower ones are right for us
 _MEMORY = timedelta(seconds=60)  # a reading older than this says nothing any more
-_SETTLE = timedelta(seconds=5)  # by then what was granted shows in readings, or was not used
+_SETTLE = timedelta(seconds=2)  # by then what was granted shows in readings, or was not used
 _FIRST_PROBE, _LAST_PROBE = 2.0, 300.0  # seconds until an exhausted budget is tried again
 _CALM = 120.0  # seconds without a 429 in which the pace doubles again
 _BRISK = 0.02  # a gap shorter than this is none

@@ -54,18 +54,16 @@ class StoredRules:
         self._rules: Rules | None = None
         self._etag = ""
         self._checked_at: datetime | None = None
-        self._failure: BadRules | AzureFault | None = None
+        self._wrong: BadRules | None = None  # what is wrong with the newest copy
+        self._unread: AzureFault | None = None  # why there may be a newer one
 
     @property
     def problems(self) -> tuple[Problem, ...]:
         """Whatever is wrong with the newest copy; empty if it is in force."""
-        match self._failure:
-            case None:
-                return ()
-            case BadRules():
-                return self._failure.problems
-            case fault:
-                return (_problem(self._copy.name, f"cannot be read: {fault}"),)
+        wrong = self._wrong.problems if self._wrong is not None else ()
+        if self._unread is None:
+            return wrong
+        return (*wrong, _problem(self._copy.name, f"cannot be read: {self._unread}"))
 
     async def current(self) -> Rules:
         """Give the rules in force.
@@ -81,8 +79,9 @@ class StoredRules:
                 self._checked_at = now
                 await self._check()
         if self._rules is None:
-            assert self._failure is not None, "a check gives rules or says why not"
-            raise self._failure
+            failure = self._wrong or self._unread
+            assert failure is not None, "a check gives rules or says why not"
+            raise failure
         return self._rules
 
     async def aclose(self) -> None:
@@ -91,14 +90,15 @@ class StoredRules:
     async def _check(self) -> None:
         try:
             found = await self._copy.newer(self._etag)
+            self._unread = None
             if found is not None:
                 text, self._etag = found
                 self._rules = parse(text, self._copy.name)
-                self._failure = None
-            elif isinstance(self._failure, AzureFault):
-                self._failure = None  # the copy we know can be reached again
-        except (BadRules, AzureFault) as failure:
-            self._failure = failure
+                self._wrong = None
+        except AzureFault as fault:
+            self._unread = fault
+        except BadRules as wrong:
+            self._wrong = wrong
 
 
 class RulesFile:

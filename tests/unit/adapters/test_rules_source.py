@@ -1,0 +1,167 @@
+"""Where rules come from: read when they changed, the last good copy kept, problems told."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+
+import pytest
+
+from shared.adapters.rules_source import RulesFile, StoredRules, rules_of
+from shared.errors import AzureFault, BadRules
+from tests.fakes.azure import FakeClock, fault
+from tests.fakes.wire import settings_for
+
+BAD = "version: 1\nnonsense: true\n"
+
+
+@pytest.fixture
+def good() -> str:
+    """Rules that are enough."""
+    return """version: 1
+tiers:
+  tag: backup-tier
+  names:
+    gold: {standard: gold}
+vaults:
+  central: {tags: {backup-vault: central}}
+default: nothing
+"""
+
+
+class Copy:
+    """Rules lying somewhere; the version is their text."""
+
+    name = "rules.yaml"
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.failing: Exception | None = None
+        self.reads = 0
+
+    async def newer(self, etag):
+        self.reads += 1
+        if self.failing is not None:
+            raise self.failing
+        return None if etag == self.text else (self.text, self.text)
+
+    async def aclose(self):
+        """Nothing is open."""
+
+
+def source(copy: Copy, clock: FakeClock) -> StoredRules:
+    return StoredRules(copy, settings_for(), clock)
+
+
+async def test_rules_are_looked_for_once_a_minute_and_parsed_when_they_changed(good):
+    copy, clock = Copy(good), FakeClock()
+    rules = source(copy, clock)
+
+    first = await rules.current()
+    assert await rules.current() is first
+    clock.advance(61)
+    assert await rules.current() is first
+    assert copy.reads == 2
+
+    copy.text = good + "\n# changed\n"
+    clock.advance(61)
+    assert (await rules.current()).version != first.version
+    assert rules.problems == ()
+
+
+async def test_a_copy_with_errors_changes_nothing_and_says_what_is_wrong(good):
+    copy, clock = Copy(good), FakeClock()
+    rules = source(copy, clock)
+    first = await rules.current()
+
+    copy.text = BAD
+    clock.advance(61)
+
+    assert await rules.current() is first
+    assert any(problem.level == "error" for problem in rules.problems)
+    assert rules.problems[0].file == "rules.yaml"
+    reads = copy.reads
+    clock.advance(61)
+    await rules.current()
+    assert rules.problems  # still wrong, though it did not change again
+    assert copy.reads == reads + 1
+    copy.text = good
+    clock.advance(61)
+    await rules.current()
+    assert rules.problems == ()
+
+
+async def test_a_copy_that_cannot_be_reached_changes_nothing_and_says_so(good):
+    copy, clock = Copy(good), FakeClock()
+    rules = source(copy, clock)
+    first = await rules.current()
+
+    copy.failing = fault("AuthorizationFailure", status=403)
+    clock.advance(61)
+    assert await rules.current() is first
+    assert "cannot be read" in rules.problems[0].message
+    copy.failing = None
+    clock.advance(61)
+    assert await rules.current() is first
+    assert rules.problems == ()
+
+
+async def test_a_wrong_copy_is_not_forgotten_while_it_cannot_be_reached(good):
+    copy, clock = Copy(good), FakeClock()
+    rules = source(copy, clock)
+    await rules.current()
+    for text, failing in ((BAD, None), (BAD, fault()), (BAD, None)):
+        copy.text, copy.failing = text, failing
+        clock.advance(61)
+        await rules.current()
+
+    assert [problem.message for problem in rules.problems]
+    assert not any("cannot be read" in problem.message for problem in rules.problems)
+
+
+async def test_without_a_good_copy_there_are_no_rules():
+    with pytest.raises(BadRules):
+        await source(Copy(BAD), FakeClock()).current()
+    copy = Copy("")
+    copy.failing = fault("AuthorizationFailure", status=403)
+    with pytest.raises(AzureFault):
+        await source(copy, FakeClock()).current()
+
+
+async def test_many_callers_cost_one_read(good):
+    copy = Copy(good)
+    rules = source(copy, FakeClock())
+
+    await asyncio.gather(*(rules.current() for _ in range(9)))
+
+    assert copy.reads == 1
+
+
+async def test_a_file_is_read_again_when_it_changes(tmp_path, good):
+    path = tmp_path / "rules.yaml"
+    path.write_text(good)
+    file = RulesFile(path)
+
+    text, etag = await file.newer("")
+    assert text == good
+    assert await file.newer(etag) is None
+    path.write_text(good + "#")
+    os.utime(path, ns=(1, 1))
+    changed = await file.newer(etag)
+    assert changed is not None
+    assert changed[0] == good + "#"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [pytest.param(None, id="missing"), pytest.param(b"\xff\xfe\x00", id="no text")],
+)
+async def test_a_file_that_cannot_be_read_is_a_problem_with_its_name(tmp_path, content):
+    path = tmp_path / "rules.yaml"
+    if content is not None:
+        path.write_bytes(content)
+    rules = rules_of(settings_for(RULES_URI=str(path)), FakeClock(), lambda: None)
+
+    with pytest.raises(BadRules, match=r"rules\.yaml.*cannot be read"):
+        await rules.current()
+    await rules.aclose()
