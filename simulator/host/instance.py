@@ -111,9 +111,11 @@ class Instance:
         app = Path(self.setup.app)
         host = hostfile.read(app)
         self._start_probe(app)
+        relay = Relay(self.voice, self.clock)
+        relay.attach()
         functions, relays = await worker.load(app)
-        if relays:
-            Relay(self.voice, self.clock).attach()
+        if not relays:
+            relay.detach()
         for function in functions:
             _refuse_what_is_not_hosted(function)
         loaded = Worker(

@@ -29,6 +29,12 @@ class Relay(logging.Handler):
         root.setLevel(logging.DEBUG if debug else logging.INFO)
         root.addHandler(self)
 
+    def detach(self) -> None:
+        """Relay no more; the root keeps a handler, so that nothing configures a default one."""
+        root = logging.getLogger()
+        root.addHandler(logging.NullHandler())
+        root.removeHandler(self)
+
     def emit(self, record: logging.LogRecord) -> None:
         self._voice.say(
             channel.Logged(
