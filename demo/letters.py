@@ -15,13 +15,14 @@ def write(folder: Path, cards: Sequence[Letter], mails: Sequence[Letter]) -> Non
     """Write every card and mail; older ones of an earlier run are removed."""
     for old in (*folder.glob("card-*"), *folder.glob("mail-*")):
         old.unlink()
-    for number, mail in enumerate(mails, 1):
+    for number, kept in enumerate(mails, 1):
+        mail = kept["message"]
         stem = folder / f"mail-{number:02d}"
         stem.with_suffix(".txt").write_text(str(mail.get("text") or ""), encoding="utf-8")
         stem.with_suffix(".html").write_text(str(mail.get("html") or ""), encoding="utf-8")
     for number, card in enumerate(cards, 1):
         stem = folder / f"card-{number:02d}"
-        body = card.get("body", card)
+        body = card["message"]
         stem.with_suffix(".json").write_text(
             json.dumps(body, indent=2, ensure_ascii=False), encoding="utf-8"
         )

@@ -13,7 +13,7 @@ from simulator.estate import Estate
 
 _BACKUP = "Microsoft.RecoveryServices/vaults/backup"
 _VM_TYPE = "Microsoft.Compute/virtualMachines"
-_NOTICE = "X-Notice-Id"
+_NOTICE = "x-notice-id"
 
 
 class Reality:
@@ -52,9 +52,9 @@ class Reality:
                 yield f"{at:%H:%M:%S}  {name}  {word}"
             elif _VM_TYPE.lower() in path.lower():
                 yield f"{at:%H:%M:%S}  {name}  deleted"
-        mails = self._estate.inbox("mail")
+        mails = self._mails()
         for mail in mails[self._letters :]:
-            yield f"{self._estate.now():%H:%M:%S}  mail to {mail.get('to')}: {mail.get('subject')}"
+            yield f"{mail['at']:%H:%M:%S}  mail to {', '.join(mail['to'])}: {mail['subject']}"
         self._letters = len(mails)
 
     async def row(self, expected: Mapping[str, Any]) -> dict[str, Any]:
@@ -108,6 +108,13 @@ class Reality:
             for call in self._estate.calls()
         )
 
+    def _mails(self) -> list[dict[str, Any]]:
+        letters: list[dict[str, Any]] = []
+        for kept in self._estate.inbox("mail"):
+            message: Any = kept["message"]
+            letters.append({**message, "at": datetime.fromisoformat(str(kept["at"]))})
+        return letters
+
     def _vm_of(self, path: str) -> str:
         tail = path.split("?", maxsplit=1)[0].replace("%3B", ";").replace("%3b", ";")
         name = tail.rsplit("/", 1)[-1].rsplit(";", 1)[-1]
@@ -137,11 +144,11 @@ class Reality:
         """Count different notices about a VM, and how many of them were resolved."""
         opened: set[str] = set()
         resolved: set[str] = set()
-        for letter in self._estate.inbox("mail"):
-            subject = str(letter.get("subject", ""))
+        for letter in self._mails():
+            subject = str(letter["subject"])
             if name not in subject:
                 continue
-            identity = str(letter.get("headers", {}).get(_NOTICE, subject))  # type: ignore[union-attr]
+            identity = letter["headers"].get(_NOTICE, subject)
             (resolved if "esolved" in subject else opened).add(identity)
         return {"notices": len(opened), "resolved": len(resolved)}
 
