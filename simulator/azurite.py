@@ -16,6 +16,8 @@ ROOT = Path(__file__).resolve().parents[1]
 PROGRAM = ROOT / "node_modules" / ".bin" / "azurite"
 START_PATIENCE = 60.0
 STOP_PATIENCE = 5.0
+#: The emulator ends with us, also if we are killed: a reader of our pipe ends the whole group.
+LEASH = 'exec 3<&0; { read -r _ <&3; kill 0; } >/dev/null 2>&1 & exec "$0" "$@" 3<&- </dev/null'
 LISTENING = re.compile(
     rb"Azurite (Blob|Queue|Table) service is successfully listening at https?://127\.0\.0\.1:(\d+)"
 )
@@ -70,6 +72,9 @@ class Azurite:
                 "--oauth", "basic", "--cert", str(self._tls.certificate), "--key", str(self._tls.key),
             ]  # fmt: skip
         self._program = await asyncio.create_subprocess_exec(
+            "/bin/sh",
+            "-c",
+            LEASH,
             str(PROGRAM),
             "--silent",
             "--inMemoryPersistence",
@@ -77,7 +82,7 @@ class Azurite:
             "--disableTelemetry",
             *(f"--{service}Port=0" for service in ("blob", "queue", "table")),
             *flags,
-            stdin=asyncio.subprocess.DEVNULL,
+            stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
             start_new_session=True,
