@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from shared.domain.rules.model import RulesFile, Selector, TagTest
 from shared.domain.rules.selectors import is_glob, matcher
-from shared.domain.spelling import nearest, plain
+from shared.domain.spelling import Slips, plain
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,13 +18,14 @@ class Vocabulary:
     tag: str
     values: tuple[str, ...]
     fits: Callable[[str], bool] = field(compare=False, repr=False)
+    slips: Slips = field(compare=False, repr=False)
     free: bool = False  # some rule only asks whether the tag is there: any value is fine
 
     def suspicion(self, value: str) -> str:
-        """Give the known value this one looks like a misspelling of, or ""."""
+        """Give the known value this one is a slip of, or ""; other values are nobody's mistake."""
         if self.free or not self.values or self.fits(value):
             return ""
-        return nearest(value, self.values)
+        return self.slips.of(value)
 
 
 def selectors(content: RulesFile) -> Iterator[tuple[tuple[str | int, ...], Selector]]:
@@ -71,12 +72,15 @@ def vocabularies(content: RulesFile) -> Mapping[str, Vocabulary]:
             words[key].update((plain(value), value) for value in values_of(test))
             if isinstance(test, TagTest) and test.present and not test.any_of:
                 free.add(key)
-    return {
-        key: Vocabulary(
-            tag=names[key],
-            values=tuple(value for value in found.values() if not is_glob(value)),
-            fits=matcher(tuple(found.values())),
-            free=key in free,
-        )
-        for key, found in words.items()
-    }
+    return {key: _vocabulary(names[key], found, key in free) for key, found in words.items()}
+
+
+def _vocabulary(tag: str, words: Mapping[str, str], free: bool) -> Vocabulary:
+    values = tuple(value for value in words.values() if not is_glob(value))
+    return Vocabulary(
+        tag=tag,
+        values=values,
+        fits=matcher(tuple(words.values())),
+        slips=Slips(values),
+        free=free,
+    )

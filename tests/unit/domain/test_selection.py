@@ -305,6 +305,28 @@ def test_a_misspelled_value_of_a_tag_in_a_selector_is_never_ignored_in_silence()
     assert one.severity is Severity.ADVISORY
 
 
+@pytest.mark.parametrize(
+    "value, meant",
+    [
+        ("prodution", "production"),
+        ("prdouction", "production"),
+        ("Production1x", ""),
+        ("produktion", "production"),
+        ("productions", "production"),
+        ("web-17", ""),
+        ("web-1x", "web-1"),
+        ("wbe-1", "web-1"),
+    ],
+)
+def test_only_one_slip_of_the_keyboard_is_taken_for_a_misspelling(value, meant) -> None:
+    text = HEAD + "rules: [{name: a, when: {tags: {env: [production, web-1, ab]}}}]\ndefault: {}\n"
+    body = vm(tags={"env": value, "backup-tier": "gold"})
+    found = select(parse(text), snapshot(body), (), NOW)
+    assert [f"did you mean '{meant}'?" in one.text for one in found.findings] == [True] * bool(
+        meant
+    )
+
+
 def test_a_quite_different_value_of_a_tag_in_a_selector_is_fine() -> None:
     found = select(rules(), snapshot(vm(tags={"env": "dev", "backup-tier": "gold"})), (), NOW)
     assert found.findings == ()
