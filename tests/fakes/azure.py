@@ -272,6 +272,7 @@ class FakeBackup:
 
     async def back_up_now(self, item: ArmId, *, request_id: str, keep_until: datetime) -> None:
         self.calls["back_up_now"] += 1
+        self._settle()
         if item.key not in self.stored:
             raise fault("BMSUserErrorDataSourceObjectNotFound", status=404)
         self.backups.append((item, request_id, keep_until))
@@ -307,10 +308,11 @@ class FakeBackup:
                     self._apply(run.change)
 
     def _protected_elsewhere(self, change: Change) -> bool:
-        """One VM has one vault; an item stopped elsewhere does not hinder (report §6.19)."""
-        idle = {ProtectionState.STOPPED, ProtectionState.SOFT_DELETED}
+        """One VM has one vault; only an item stopped elsewhere does not hinder (report §6.19)."""
         return any(
-            item.source == change.vm and item.vault != change.vault and item.state not in idle
+            item.source == change.vm
+            and item.vault != change.vault
+            and item.state is not ProtectionState.STOPPED
             for item in self.stored.values()
         )
 
