@@ -34,6 +34,8 @@ LOOK = 1.0
 QUICK_DEATH = 5.0
 LONGEST_RESTART_DELAY = 10.0
 LOGS_REMEMBERED = 20_000
+#: Settings that order a kill point or a probe, for `up --set` (see simulator.host.probe).
+KILL_AT, PROBE = "HOST_KILL_AT", "HOST_PROBE"
 #: In the value of a setting: this app's own address, known once it listens.
 HOST_URL = "%HOST_URL%"
 
@@ -76,7 +78,7 @@ class Fleet:
         self.locks = Locks(self.clock)
         self.logs: deque[channel.Logged] = deque(maxlen=LOGS_REMEMBERED)
         self.deaths: list[str] = []
-        self.kill_at = options.kill_at
+        self.kill_at = options.kill_at or options.settings.get(KILL_AT, "")
         self.front = Front(self.ready)
         self._generation = 0
         self._closing = False
@@ -187,7 +189,7 @@ class Fleet:
             control=options.control_url,
             clock_url=options.clock_url,
             keys=options.keys,
-            probe=options.probe,
+            probe=options.probe or options.settings.get(PROBE, "") == "1",
             kill_at=self.kill_at,
         )
         host = self.url.removeprefix("http://")

@@ -38,6 +38,13 @@ async def test_an_instance_dies_at_the_ordered_point_once_and_the_message_comes_
         assert [death.split(": ")[1] for death in host.fleet.deaths] == ["-9"]
 
 
+async def test_settings_order_it_too():
+    settings = {"HOST_KILL_AT": "walk:2", "HOST_PROBE": "1"}
+    async with rig(settings=settings, speed=0) as host:
+        await host.send("walk", "x")
+        await host.until(lambda: host.runs("walk", state="lost"), "the death")
+
+
 @pytest.mark.parametrize(
     "text,after",
     [
