@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import signal
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -38,8 +39,11 @@ class Certificate:
 class Azurite:
     """A running emulator. Use as ``async with Azurite() as azurite``."""
 
-    def __init__(self, tls: Certificate | None = None) -> None:
+    def __init__(
+        self, tls: Certificate | None = None, *, accounts: Sequence[str] = (EMULATOR_ACCOUNT,)
+    ) -> None:
         self._tls = tls
+        self._accounts = tuple(accounts)
         self._program: asyncio.subprocess.Process | None = None
         self._reading: asyncio.Task[None] | None = None
         self.ports: dict[str, int] = {}
@@ -48,18 +52,21 @@ class Azurite:
     def scheme(self) -> str:
         return "https" if self._tls else "http"
 
-    def url(self, service: str) -> str:
-        """Return the account's endpoint of ``blob``, ``queue`` or ``table``."""
-        return f"{self.scheme}://127.0.0.1:{self.ports[service]}/{EMULATOR_ACCOUNT}"
+    def url(self, service: str, account: str = "") -> str:
+        """Return an account's endpoint of ``blob``, ``queue`` or ``table``."""
+        return f"{self.scheme}://127.0.0.1:{self.ports[service]}/{account or self._accounts[0]}"
 
     @property
     def connection_string(self) -> str:
+        return self.connection_string_of(self._accounts[0])
+
+    def connection_string_of(self, account: str) -> str:
         endpoints = ";".join(
-            f"{service.capitalize()}Endpoint={self.url(service)}"
+            f"{service.capitalize()}Endpoint={self.url(service, account)}"
             for service in ("blob", "queue", "table")
         )
         return (
-            f"DefaultEndpointsProtocol={self.scheme};AccountName={EMULATOR_ACCOUNT};"
+            f"DefaultEndpointsProtocol={self.scheme};AccountName={account};"
             f"AccountKey={EMULATOR_KEY};{endpoints};"
         )
 
@@ -85,6 +92,10 @@ class Azurite:
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
+            env={
+                **os.environ,
+                "AZURITE_ACCOUNTS": ";".join(f"{one}:{EMULATOR_KEY}" for one in self._accounts),
+            },
             start_new_session=True,
         )
         try:

@@ -7,6 +7,7 @@ import base64
 import contextlib
 import json
 import shutil
+import threading
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
@@ -23,11 +24,45 @@ from simulator.server import Simulator, running
 
 SAMPLE = Path(__file__).parent / "sample_app"
 PREFIX = "told "
+MOST_RIGS = 200
+
+
+class Emulator:
+    """One storage emulator for the whole session, with an untouched account for every rig.
+
+    It lives on a loop of its own, because every test has another.
+    """
+
+    def __init__(self) -> None:
+        self._accounts = [f"account{number}" for number in range(MOST_RIGS)]
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._azurite: Azurite | None = None
+
+    async def account(self) -> str:
+        """Return the connection string of the next account; start the emulator if need be."""
+        if self._loop is None:
+            self._loop = asyncio.new_event_loop()
+            threading.Thread(target=self._loop.run_forever, daemon=True).start()
+            self._azurite = await self._there(Azurite(accounts=self._accounts).__aenter__())
+        return self._azurite.connection_string_of(self._accounts.pop())
+
+    def stop(self) -> None:
+        if self._loop is None:
+            return
+        leaving = asyncio.run_coroutine_threadsafe(self._azurite.__aexit__(), self._loop)
+        leaving.result(timeout=15)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._loop = None
+
+    async def _there(self, work):
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self._loop))
+
+
+EMULATOR = Emulator()
 
 
 @dataclass(slots=True, kw_only=True)
 class Rig:
-    azurite: Azurite
     sim: Simulator
     fleet: Fleet
     storage: Storage
@@ -122,15 +157,14 @@ async def rig(
     settings: Mapping[str, str] | None = None,
     probe: bool = False,
     kill_at: str = "",
-    azurite: Azurite | None = None,
 ) -> AsyncIterator[Rig]:
     """Run the sample app; ``tick`` is the schedule of its timer, by default once a year."""
     async with contextlib.AsyncExitStack() as stack:
         sim = await stack.enter_async_context(running(speed=speed))
-        azurite = azurite or await stack.enter_async_context(Azurite())
+        account = await EMULATOR.account()
         told = {
-            "AzureWebJobsStorage": azurite.connection_string,
-            "AzureWebJobsOther": azurite.connection_string,
+            "AzureWebJobsStorage": account,
+            "AzureWebJobsOther": account,
             "WALK_QUEUE": "walk",
             "TICK": tick,
             "AzureWebJobs.switched_off.Disabled": "true",
@@ -151,7 +185,7 @@ async def rig(
             )
         )
         storage = Storage(connection("AzureWebJobsOther", told), http)
-        yield Rig(azurite=azurite, sim=sim, fleet=fleet, storage=storage, http=http)
+        yield Rig(sim=sim, fleet=fleet, storage=storage, http=http)
 
 
 def variant(folder: Path, host: Mapping[str, object]) -> Path:
