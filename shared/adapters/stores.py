@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class TableName(StrEnum):
-    """Every table of the product. The first eight are a projection, the last two are not."""
+    """Every table of the product. All are a projection but the last two, which nothing can rebuild."""
 
     LEDGER = "ledger"  # a row per VM; PartitionKey subscription, RowKey group|vm
     DUE = "due"  # long waits by time, in slices
@@ -31,6 +31,9 @@ class TableName(StrEnum):
     CHANGES = "changes"  # changes counted, a row per subscription and UTC day
     SWEEPS = "sweeps"  # the latest sweep of each subscription
     NOTES = "notes"  # named facts of the service itself
+    COVERAGE = "coverage"  # what the page reads: subscriptions counted, their VMs in short
+    NOTICES = "notices"  # what people are told, a row per VM
+    OUTBOX = "outbox"  # what of that is due, gathered or on its way to the topic
     DECISIONS = "decisions"  # what people decided: append-only
     PARKED = "parked"  # messages nobody could use
 

@@ -188,14 +188,15 @@ class Table:
             raise self._conflict_or_fault(error, "delete", partition, row) from error
 
     async def pages(
-        self, partition: str = "", *, below: str = "", size: int | None = None
+        self, partition: str = "", *, above: str = "", below: str = "", size: int | None = None
     ) -> AsyncIterator[Sequence[Entity]]:
-        """Walk a partition (or, without one, the table) in key order, rows below a key only."""
+        """Walk a partition (or, without one, the table) in key order, rows between keys only."""
         terms = ["PartitionKey eq @partition"] if partition else []
+        terms += ["RowKey gt @above"] if above else []
         terms += ["RowKey lt @below"] if below else []
         found = self._client().query_entities(
             " and ".join(terms),
-            parameters={"partition": partition, "below": below} if terms else None,
+            parameters={"partition": partition, "above": above, "below": below} if terms else None,
             results_per_page=size,
         )
         try:

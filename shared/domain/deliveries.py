@@ -16,6 +16,7 @@ import msgspec
 LEASE = timedelta(minutes=5)  # longer than any send may take; after it a begun attempt is lost
 BACKOFF = (30.0, 120.0, 600.0, 1800.0, 3600.0)  # seconds after the 1st, 2nd ... failure in a row
 TRIES = len(BACKOFF) + 1  # on one channel, before the next one is taken
+THROTTLES = 12  # times a channel may ask us to wait, before the next one is taken
 COPIES = 2  # a channel without keys may get a message twice, where the first answer was lost
 
 
@@ -66,6 +67,7 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     began: datetime | None = None  # an attempt is under way, or its end was never recorded
     failures: int = 0  # certain ones, on this target
     uncertain: int = 0  # on this target
+    throttled: int = 0  # on this target
     error: str = ""
     sent_at: datetime | None = None
     receipt: str = ""  # the channel's own id of the message
@@ -116,8 +118,20 @@ def failed(
     error: str,
     retry_after: float | None = None,
     permanent: bool = False,
+    throttled: bool = False,
 ) -> Delivery:
-    """The channel said no: later again, or the next channel, or parked."""
+    """The channel said no: later again, or the next channel, or parked.
+
+    ``throttled``: it said "not so fast", which is no failure until it is said for very long.
+    """
+    if throttled and delivery.throttled < THROTTLES:
+        return msgspec.structs.replace(
+            delivery,
+            began=None,
+            throttled=delivery.throttled + 1,
+            error=error,
+            next_at=now + timedelta(seconds=max(BACKOFF[0], retry_after or 0.0)),
+        )
     failures = delivery.failures + 1
     if permanent or failures >= TRIES:
         return _next_target(delivery, now, error)
@@ -131,8 +145,13 @@ def failed(
     )
 
 
-def lost(delivery: Delivery, now: datetime, *, keyed: bool, error: str) -> Delivery:
-    """Nobody knows how the attempt ended: ask again as often as copies may exist."""
+def lost(
+    delivery: Delivery, now: datetime, *, keyed: bool, error: str, waited: bool = False
+) -> Delivery:
+    """Nobody knows how the attempt ended: ask again as often as copies may exist.
+
+    ``waited``: its lease has run out, which was wait enough.
+    """
     uncertain = delivery.uncertain + 1
     if uncertain >= (TRIES if keyed else COPIES):
         return _next_target(delivery, now, error)
@@ -141,8 +160,13 @@ def lost(delivery: Delivery, now: datetime, *, keyed: bool, error: str) -> Deliv
         began=None,
         uncertain=uncertain,
         error=error,
-        next_at=now + timedelta(seconds=BACKOFF[uncertain - 1]),
+        next_at=now if waited else now + timedelta(seconds=BACKOFF[uncertain - 1]),
     )
+
+
+def gathered(delivery: Delivery) -> Delivery:
+    """Leave it to its lane's next digest."""
+    return msgspec.structs.replace(delivery, outcome=Outcome.GATHERED, began=None)
 
 
 def replayed(delivery: Delivery, now: datetime) -> Delivery:
@@ -158,6 +182,7 @@ def replayed(delivery: Delivery, now: datetime) -> Delivery:
         began=None,
         failures=0,
         uncertain=0,
+        throttled=0,
         next_at=now,
     )
 
@@ -172,6 +197,7 @@ def _next_target(delivery: Delivery, now: datetime, error: str) -> Delivery:
         began=None,
         failures=0,
         uncertain=0,
+        throttled=0,
         error=error,
         next_at=now,
     )

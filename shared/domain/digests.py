@@ -8,6 +8,7 @@ gathered before belongs to it, whatever happens afterwards, so a repeat tells th
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -111,9 +112,19 @@ def cut(lane: Lane, now: datetime) -> Lane:
     return msgspec.structs.replace(lane, cutoff=now, digests=number, delivery=delivery)
 
 
-def closed(lane: Lane, *, now: datetime, more: bool, limits: Crowding) -> Lane:
-    """The digest is told (or parked) and its members know it."""
-    lane = msgspec.structs.replace(lane, delivery=None, cutoff=None, flush_at=None, digested_at=now)
+def closed(
+    lane: Lane, *, now: datetime, topics: Iterable[str], more: bool, limits: Crowding
+) -> Lane:
+    """The digest is told (or parked) and its members know it.
+
+    Stragglers of its topics are gathered for the rest of the window, not told one by one.
+    """
+    told = tuple(topics)
+    lane = msgspec.structs.replace(lane, delivery=None, cutoff=None, flush_at=None)
+    if told:
+        lane = msgspec.structs.replace(
+            lane, digested_at=now, window_at=now, single=dict.fromkeys(told, limits.few)
+        )
     return gathering(lane, now=now, limits=limits) if more else lane
 
 

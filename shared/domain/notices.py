@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -21,7 +21,6 @@ from shared.domain.deliveries import Delivery, Kind, Outcome, Route
 from shared.domain.digests import lane_key
 from shared.domain.findings import Finding, Severity
 from shared.domain.ids import ArmId
-from shared.domain.model import Tags
 
 OPERATORS = "operators:"  # key of a notice about the service itself: this and a code
 _RANK = {
@@ -53,22 +52,6 @@ class Cadence:
     memory: timedelta = timedelta(hours=24)  # a cause that returns sooner is the same notice
     per_hour: int = 2
     per_day: int = 4
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NoticeSubject:
-    """The VM a notice is about, and what decides who hears of it."""
-
-    vm: ArmId
-    region: str = ""
-    tags: Tags = field(default_factory=dict)
-    group_tags: Tags | None = None
-    subscription_tags: Tags | None = None
-    fallback: tuple[str, ...] = ()  # recipients named by the rule that matched
-    rule: str = ""
-    next_step: str = ""  # what happens next by itself, in words
-    language: str = ""
-    trace: str = ""
 
 
 class Notice(msgspec.Struct, frozen=True, kw_only=True, tag_field="record", tag="notice"):
@@ -119,6 +102,11 @@ class Notice(msgspec.Struct, frozen=True, kw_only=True, tag_field="record", tag=
 def severity(findings: Sequence[Finding]) -> Severity:
     """Give the worst severity of findings (there is at least one)."""
     return max((f.severity for f in findings), key=_RANK.__getitem__)
+
+
+def severity_rank(finding: Finding) -> int:
+    """Give how bad a finding is: the higher, the worse."""
+    return _RANK[finding.severity]
 
 
 def worst_first(findings: Sequence[Finding]) -> tuple[Finding, ...]:
@@ -356,11 +344,11 @@ def _reopened(notice: Notice) -> Notice:
     notice = msgspec.structs.replace(
         _withdrawn(notice), resolved_at=None, how="", flaps=notice.flaps + 1
     )
-    some = any(d.kind is Kind.RESOLVED and d.outcome is not Outcome.PARKED for d in notice.deliveries)
+    some = any(
+        d.kind is Kind.RESOLVED and d.outcome is not Outcome.PARKED for d in notice.deliveries
+    )
     if leaving and not some:
-        return msgspec.structs.replace(
-            notice, state=notice.before or NoticeState.OPEN, before=None
-        )
+        return msgspec.structs.replace(notice, state=notice.before or NoticeState.OPEN, before=None)
     return msgspec.structs.replace(
         notice, state=NoticeState.OPEN, before=None, told=(), told_severity=None, told_at=None
     )

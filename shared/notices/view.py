@@ -1,0 +1,224 @@
+"""A letter in words: everything a card or a mail shows, cleaned, in one language, without layout."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from shared.domain.deliveries import Kind
+from shared.domain.findings import Finding, Remedy
+from shared.domain.letters import Letter, Story
+from shared.domain.notices import severity_rank
+from shared.notices.escape import clean, command, link
+from shared.notices.words import Words
+
+REMEDIES = 3  # F45
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemedyView:
+    text: str
+    az: str = ""
+    powershell: str = ""
+    link: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FindingView:
+    code: str
+    severity: str
+    text: str
+    evidence: str
+    remedies: tuple[RemedyView, ...]
+    source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Link:
+    text: str
+    url: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Named:
+    """One VM of a digest."""
+
+    name: str
+    detail: str
+    url: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
+    """All VMs of a digest that share a cause."""
+
+    title: str
+    count: str
+    finding: FindingView | None  # None where everything is resolved
+    members: tuple[Named, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """What is said. ``groups`` in a digest; ``findings`` and ``facts`` otherwise."""
+
+    language: str
+    kind: Kind
+    headline: str
+    lead: str
+    good: bool  # it is over
+    facts: tuple[tuple[str, str], ...] = ()
+    findings: tuple[FindingView, ...] = ()
+    groups: tuple[Group, ...] = ()
+    next_step: str = ""
+    links: tuple[Link, ...] = ()
+    acting: str = ""
+    notice: str = ""
+    letter: str = ""
+
+
+def view(letter: Letter, words: Words) -> View:
+    """Say a letter in words."""
+    return _digest(letter, words) if len(letter.stories) > 1 else _single(letter, words)
+
+
+def _single(letter: Letter, words: Words) -> View:
+    told = letter.stories[0]
+    over = told.kind is Kind.RESOLVED
+    name = clean(told.title, 80)
+    service = told.vm is None
+    if service:
+        headline = words.say(f"headline.service{'_resolved' if over else ''}", name=name)
+    else:
+        age = words.duration(letter.at - told.since)
+        headline = words.say(f"headline.{told.kind}", name=name, age=age)
+    lead = _resolved_lead(told, letter, words) if over else ""
+    if not over:
+        lead = words.say(
+            "lead.service" if service and told.kind is Kind.OPENED else f"lead.{told.kind}"
+        )
+    return View(
+        language=words.language,
+        kind=told.kind,
+        headline=headline,
+        lead=lead,
+        good=over,
+        facts=_facts(told, words),
+        findings=() if over else tuple(_finding(f, words) for f in told.findings),
+        next_step="" if over else clean(told.next_step, 600),
+        links=_links(told, words),
+        acting=words.say("foot.acting") if told.page and not over else "",
+        notice=told.notice,
+        letter=letter.id,
+    )
+
+
+def _digest(letter: Letter, words: Words) -> View:
+    over = all(told.kind is Kind.RESOLVED for told in letter.stories)
+    headline = "headline.digest_resolved" if over else "headline.digest"
+    return View(
+        language=words.language,
+        kind=Kind.DIGEST,
+        headline=words.say(headline, count=len(letter.stories)),
+        lead=words.say("lead.digest"),
+        good=over,
+        groups=_groups(letter, words),
+        notice=letter.id,
+        letter=letter.id,
+    )
+
+
+def _groups(letter: Letter, words: Words) -> tuple[Group, ...]:
+    """Group by cause: worst first, then the most numerous."""
+    sets: dict[tuple[Kind, str], list[Story]] = {}
+    for told in letter.stories:
+        code = "" if told.kind is Kind.RESOLVED else told.findings[0].code
+        sets.setdefault((told.kind, code), []).append(told)
+
+    def order(key: tuple[Kind, str]) -> tuple[bool, int, int, str]:
+        kind, code = key
+        rank = severity_rank(sets[key][0].findings[0])
+        return kind is Kind.RESOLVED, -rank, -len(sets[key]), f"{kind}{code}"
+
+    return tuple(_group(key[0], sets[key], letter, words) for key in sorted(sets, key=order))
+
+
+def _group(kind: Kind, told: Sequence[Story], letter: Letter, words: Words) -> Group:
+    finding = None if kind is Kind.RESOLVED else _finding(told[0].findings[0], words)
+    title = words.say(f"group.{kind}")
+    if finding:
+        title = f"{title}: {finding.text}"
+    return Group(
+        title=title,
+        count=words.say("group.one")
+        if len(told) == 1
+        else words.say("group.count", count=len(told)),
+        finding=finding,
+        members=tuple(
+            Named(
+                name=clean(one.title, 80),
+                detail=_resolved_lead(one, letter, words)
+                if kind is Kind.RESOLVED
+                else clean(one.findings[0].evidence, 200),
+                url=link(one.page or one.portal),
+            )
+            for one in sorted(told, key=lambda one: one.title.lower())
+        ),
+    )
+
+
+def _finding(finding: Finding, words: Words) -> FindingView:
+    remedies = tuple(
+        _remedy(remedy, words.translated(f"finding.{finding.code}.remedy{number}", remedy.text))
+        for number, remedy in enumerate(finding.remedies[:REMEDIES], 1)
+    )
+    return FindingView(
+        code=clean(finding.code, 80),
+        severity=words.say(f"severity.{finding.severity}"),
+        text=clean(words.translated(f"finding.{finding.code}.text", finding.text), 600),
+        evidence=clean(finding.evidence, 800),
+        remedies=remedies,
+        source=clean(f"{finding.source} ({finding.source_date})", 200) if finding.source else "",
+    )
+
+
+def _remedy(remedy: Remedy, text: str) -> RemedyView:
+    return RemedyView(
+        text=clean(text, 600),
+        az=command(remedy.az),
+        powershell=command(remedy.powershell),
+        link=link(remedy.link),
+    )
+
+
+def _resolved_lead(told: Story, letter: Letter, words: Words) -> str:
+    took = words.duration((told.ended or letter.at) - told.since)
+    how = words.known(f"how.{told.how}", clean(told.how, 200)) if told.how else ""
+    return words.say("lead.resolved", took=took, how=how.rstrip(".") or "-")
+
+
+def _facts(told: Story, words: Words) -> tuple[tuple[str, str], ...]:
+    facts: list[tuple[str, str]] = []
+    if told.vm is not None:
+        facts += [
+            (words.say("label.vm"), clean(told.vm.name, 120)),
+            (words.say("label.resource_group"), clean(told.vm.group, 120)),
+            (words.say("label.subscription"), told.vm.subscription),
+        ]
+    facts += [
+        (words.say("label.region"), clean(told.region, 60)),
+        (words.say("label.rule"), clean(told.rule, 120)),
+        (words.say("label.since"), words.time(told.since)),
+        (words.say("label.owner"), clean(told.owner, 200)),
+    ]
+    if told.flaps:
+        facts.append((words.say("label.notice"), words.say("label.flaps", n=told.flaps)))
+    return tuple((label, value) for label, value in facts if value)
+
+
+def _links(told: Story, words: Words) -> tuple[Link, ...]:
+    found = (
+        (words.say("link.page"), link(told.page)),
+        (words.say("link.portal"), link(told.portal)),
+    )
+    return tuple(Link(text=text, url=url) for text, url in found if url)
