@@ -2,7 +2,7 @@
 
 Everything is made when it is first needed: an invocation that only reads a row loads no SDK. All
 clients share one pipeline, so that request ids, the second try, the token and the governor are
-the same for every call, whichever SDK makes it (docs/adr/adapters-azure-sdk.md).
+the same for every call, whichever SDK makes it (docs/adr/0004).
 """
 
 from __future__ import annotations
