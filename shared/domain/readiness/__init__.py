@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from shared.domain.faultbook import Guide, guides_of
 from shared.domain.findings import Finding
 from shared.domain.model import Snapshot
 from shared.domain.placement import Place, Placed
@@ -19,7 +20,7 @@ from shared.domain.rules import Rules
 from shared.domain.rules.options import Options
 from shared.domain.selection import Match
 
-__all__ = ["CHECKS", "Check", "View", "caveats", "check", "look", "view_of"]
+__all__ = ["CHECKS", "Check", "View", "caveats", "check", "look", "network_wanted", "view_of"]
 
 type Check = Callable[[View], Finding | None]
 
@@ -32,6 +33,21 @@ def check(
     """Run every check. Never raises; without a match the built-in options are used."""
     del rules  # part of the contract: checks that ask the rules beyond a match's options
     return look(view_of(snapshot, match.options if match else Options(), placed))
+
+
+def network_wanted(snapshot: Snapshot, match: Match | None) -> str:
+    """Say why the VM's network is to be read (row S16); "" if it is not: that costs calls."""
+    vm = snapshot.vm
+    if vm is None:
+        return ""
+    if match is not None and match.options.network_check:
+        return f"rule {match.rule} asks for it"
+    if any(disk.write_accelerator for disk in (vm.os_disk, *vm.data_disks)):
+        return "disks with write accelerator need a way out"
+    failure = snapshot.past.failure
+    if failure is not None and Guide.NETWORK in guides_of(failure.code):
+        return f"error {failure.code} points there"
+    return ""
 
 
 def look(view: View | None) -> tuple[Finding, ...]:

@@ -12,19 +12,21 @@ from shared.domain.limits import LIMITS
 from shared.domain.model import (
     Agent,
     DiskFacts,
+    Failure,
     Image,
     Lock,
     NetworkPath,
     OsType,
+    Past,
     PolicyKind,
     Reachability,
     SecurityType,
 )
 from shared.domain.placement import Place, place
-from shared.domain.readiness import CHECKS, check
+from shared.domain.readiness import CHECKS, check, network_wanted
 from shared.domain.readiness.surroundings import is_boosted, takes_premium
 from shared.domain.rules import parse
-from shared.domain.selection import select
+from shared.domain.selection import Match, select
 from tests.unit.domain.worlds import (
     NOW,
     OTHER_SUB,
@@ -380,6 +382,42 @@ def test_the_update_of_an_agent_says_not_while_a_backup_runs() -> None:
     for body in (vm(agent=NOT_READY), vm(agent=NOT_READY, **LINUX)):
         (one,) = [x for x in findings(snapshot(body)) if x.code == "AGENT_NOT_READY"]
         assert "Not while a backup" in one.remedies[1].text
+
+
+@pytest.mark.parametrize(
+    "world, text, why",
+    [
+        pytest.param(snapshot(), RULES, "", id="nobody asks"),
+        pytest.param(
+            snapshot(),
+            RULES.replace("default: {}", "default: {options: {network_check: true}}"),
+            "rule default asks for it",
+            id="a rule",
+        ),
+        pytest.param(
+            of(data_disks=data_disks(1, write_accelerator=True)),
+            RULES,
+            "disks with write accelerator need a way out",
+            id="write accelerator",
+        ),
+        pytest.param(
+            snapshot(past=Past(failure=Failure(code="ExtensionSnapshotFailedNoNetwork", message="", at=NOW, count=1))),
+            RULES,
+            "error ExtensionSnapshotFailedNoNetwork points there",
+            id="an error",
+        ),
+        pytest.param(
+            snapshot(past=Past(failure=Failure(code="UserErrorUnsupportedDiskSize", message="", at=NOW, count=1))),
+            RULES,
+            "",
+            id="another error",
+        ),
+        pytest.param(replace(snapshot(), vm=None), RULES, "", id="no VM"),
+    ],
+)  # fmt: skip
+def test_the_network_is_read_only_where_something_asks_for_it(world, text, why) -> None:
+    match = select(parse(text), world, (), NOW)
+    assert network_wanted(world, match if isinstance(match, Match) else None) == why
 
 
 def test_policies_of_the_test_world_are_what_the_rules_name() -> None:
