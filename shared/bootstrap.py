@@ -135,10 +135,12 @@ async def watch() -> None:
 
 
 async def sweep_tick() -> None:
-    """Release due waits; start the sweeps that are due."""
+    """Release due waits, start the sweeps that are due, count what changed for the page."""
+    from shared.coverage import recount
     from shared.sweep import tick
 
     await tick(await ports())
+    await recount(await ports())
 
 
 async def tick_notices() -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
+from shared.domain.coverage import Entry, SeenJob, Sheet, Summary
 from shared.domain.findings import Finding
 from shared.domain.ids import ArmId
 from shared.domain.messages import Message
@@ -190,6 +191,11 @@ class Estate(Protocol):
 
     async def locks(self, vm: ArmId) -> tuple[Lock, ...]: ...
 
+    async def jobs(
+        self, subscriptions: Sequence[str], since: datetime, after: str
+    ) -> Page[SeenJob]:
+        """Walk the VM backup jobs of all vaults in these subscriptions, by id."""
+
 
 class Pace(Protocol):
     """The governor as use cases see it."""
@@ -215,7 +221,10 @@ type Etag = str
 
 
 class Ledger(Protocol):
-    """Rows by VM. Every write names the etag it read; `Conflict` if somebody was faster."""
+    """Rows by VM. Every write names the etag it read; `Conflict` if somebody was faster.
+
+    A row written without a claim is an outcome, and changes its subscription's mark.
+    """
 
     async def read(self, vm: ArmId) -> tuple[Row, Etag] | None: ...
     async def insert(self, row: Row) -> Etag:
@@ -227,6 +236,9 @@ class Ledger(Protocol):
     def subscription_rows(self, subscription: str) -> AsyncIterator[Sequence[Row]]:
         """Walk one subscription's rows, sorted by key; for sweeps and exports only."""
         ...
+
+    async def marks(self) -> Mapping[str, str]:
+        """Give every subscription's mark: another text after each outcome (docs/adr/coverage.md)."""
 
     # long waits: an index of `until`, in slices, so that no timer scans the ledger
     async def put_due(self, vm: ArmId, at: datetime) -> None: ...
@@ -262,6 +274,26 @@ class Ledger(Protocol):
     # small named facts of the service itself (last run of a timer, told once ...)
     async def note(self, name: str, value: str) -> None: ...
     async def noted(self, name: str) -> str: ...
+
+
+class Coverage(Protocol):
+    """What the page reads instead of the ledger. Written by one timer only."""
+
+    async def put(self, summary: Summary, entries: Sequence[Entry]) -> Summary:
+        """Replace one subscription; gives the summary with the generation of its entries."""
+
+    async def summaries(self) -> tuple[Summary, ...]: ...
+    def entries(self, summary: Summary) -> AsyncIterator[Sequence[Entry]]:
+        """Walk the entries that belong to a summary, by group and name.
+
+        Raises:
+            Conflict: the subscription was counted anew meanwhile; read its summary again.
+
+        """
+        ...
+
+    async def put_sheet(self, sheet: Sheet) -> None: ...
+    async def sheets(self) -> tuple[Sheet, ...]: ...
 
 
 class People(Protocol):
@@ -345,6 +377,7 @@ class Ports:
     estate: Estate
     pace: Pace
     ledger: Ledger
+    coverage: Coverage
     people: People
     parked: ParkedMessages
     queues: Queues

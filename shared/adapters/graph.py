@@ -10,10 +10,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from shared.adapters import queries
 from shared.adapters.bodies.items import parse_item
+from shared.adapters.bodies.jobs import parse_seen_job
 from shared.adapters.bodies.policies import parse_policy
 from shared.adapters.bodies.reading import (
     Body,
@@ -28,6 +30,7 @@ from shared.adapters.bodies.reading import (
 from shared.adapters.clients import Clients
 from shared.adapters.faults import asking, fault_of
 from shared.adapters.kept import Kept
+from shared.domain.coverage import SeenJob
 from shared.domain.ids import ArmId
 from shared.domain.model import DiskFacts, Lock, Policy, ProtectedItem, Tags, region_of
 from shared.errors import AzureFault
@@ -121,6 +124,14 @@ class GraphEstate:
             for lock in await self._locks[subscription].get()
             if f"{vm.key}/".startswith(f"{lock.scope.lower()}/")
         )
+
+    async def jobs(
+        self, subscriptions: Sequence[str], since: datetime, after: str
+    ) -> Page[SeenJob]:
+        start = queries.quoted(f"{since.astimezone(UTC):%Y-%m-%dT%H:%M:%S}")
+        query = queries.JOBS.replace("{since}", start)
+        rows, cursor = await self._page(query, subscriptions, after)
+        return Page(rows=_parsed(rows, parse_seen_job), cursor=cursor)
 
     # --- loads ----------------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import zlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from heapq import nsmallest
@@ -22,11 +22,12 @@ from shared.adapters.stores import Stores, TableName
 from shared.adapters.tables import Entity, body_of
 from shared.domain.ids import ArmId
 from shared.domain.records import InFlight, Look, Row, SweepMark
-from shared.errors import BadArmId, Conflict
+from shared.errors import AzureFault, BadArmId, Conflict
 from shared.ports import Etag
 
 SLICES = 8  # of the due index; a tick asks each of them once
 ONE = "all"  # PartitionKey of tables that are small by nature
+MARKS = "marks"  # PartitionKey of the change marks, in the coverage table
 
 
 class Places(msgspec.Struct, frozen=True):
@@ -59,6 +60,7 @@ class TableLedger:
         self._changes = stores.table(TableName.CHANGES)
         self._sweeps = stores.table(TableName.SWEEPS)
         self._notes = stores.table(TableName.NOTES)
+        self._coverage = stores.table(TableName.COVERAGE)
 
     async def read(self, vm: ArmId) -> tuple[Row, Etag] | None:
         found = await self._rows.get(vm.subscription.lower(), in_subscription(vm))
@@ -66,19 +68,35 @@ class TableLedger:
 
     async def insert(self, row: Row) -> Etag:
         vm = ArmId.parse(row.vm)
-        return await self._rows.insert(
+        etag = await self._rows.insert(
             vm.subscription.lower(), in_subscription(vm), _row_columns(row)
         )
+        await self._mark(row, vm)
+        return etag
 
     async def replace(self, row: Row, etag: Etag) -> Etag:
         vm = ArmId.parse(row.vm)
-        return await self._rows.replace(
+        written = await self._rows.replace(
             vm.subscription.lower(), in_subscription(vm), _row_columns(row), etag
         )
+        await self._mark(row, vm)
+        return written
 
     async def subscription_rows(self, subscription: str) -> AsyncIterator[Sequence[Row]]:
         async for page in self._rows.pages(subscription.lower()):
             yield tuple(entity.record(Row) for entity in page)
+
+    async def marks(self) -> Mapping[str, str]:
+        return {entity.row: entity.etag for entity in await self._coverage.all(MARKS)}
+
+    async def _mark(self, row: Row, vm: ArmId) -> None:
+        """Say that the subscription must be counted anew; the mark's own etag is what changes.
+
+        The row is written already, so a mark that fails is let go: the next sweep counts anyway.
+        """
+        if row.claim is None:
+            with suppress(AzureFault):
+                await self._coverage.put(MARKS, vm.subscription.lower(), {})
 
     # --- long waits --------------------------------------------------------------------------
 

@@ -48,6 +48,14 @@ DISKS = """resources
 | order by key asc
 | project id, sku, properties"""
 
+# Times are ISO texts of one form, so their order as texts is their order in time.
+JOBS = """recoveryservicesresources
+| where type =~ 'microsoft.recoveryservices/vaults/backupjobs'
+| extend key = tolower(id), p = parse_json(properties){after}
+| where tostring(p.backupManagementType) =~ 'AzureIaasVM' and strcmp(tostring(p.startTime), {since}) >= 0
+| order by key asc
+| project id, entityFriendlyName = tostring(p.entityFriendlyName), operation = tostring(p.operation), status = tostring(p.status), startTime = tostring(p.startTime), endTime = tostring(p.endTime), errorDetails = p.errorDetails"""
+
 _AFTER = "\n| where strcmp(key, {key}) > 0"
 
 

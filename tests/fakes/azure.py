@@ -18,6 +18,7 @@ from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
+from shared.domain.coverage import SeenJob
 from shared.domain.ids import ArmId, item_of
 from shared.domain.model import (
     DiskFacts,
@@ -447,6 +448,7 @@ class FakeEstate:
         self.tags: dict[str, Tags] = {}  # of subscriptions, by lower-case id
         self.disk_facts: dict[str, DiskFacts] = {}
         self.lock_list: list[Lock] = []
+        self.job_list: list[SeenJob] = []
         self.failing: AzureFault | None = None
         self.calls: Counter[str] = Counter()
 
@@ -497,6 +499,19 @@ class FakeEstate:
         return tuple(
             lock for lock in self.lock_list if f"{vm.key}/".startswith(f"{lock.scope.lower()}/")
         )
+
+    async def jobs(
+        self, subscriptions: Sequence[str], since: datetime, after: str
+    ) -> Page[SeenJob]:
+        self._count("jobs")
+        wanted = {subscription.lower() for subscription in subscriptions}
+        rows = sorted(
+            (job for job in self.job_list if job.id.split("/")[2].lower() in wanted),
+            key=lambda job: job.id.lower(),
+        )
+        later = [job for job in rows if job.started >= since and job.id.lower() > after]
+        page = tuple(later[: self.page_size])
+        return Page(rows=page, cursor=page[-1].id.lower() if len(later) > len(page) else "")
 
     def _count(self, call: str) -> None:
         self.calls[call] += 1

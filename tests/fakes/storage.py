@@ -8,7 +8,7 @@ which a test may replace to kill a run at a chosen step: raise there and the cal
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import count
@@ -16,6 +16,7 @@ from itertools import count
 import msgspec
 
 from shared.adapters.keys import anywhere, instant
+from shared.domain.coverage import Entry, JobSheet, Sheet, Summary, TrendSheet, VaultSheet
 from shared.domain.ids import ArmId
 from shared.domain.messages import Message, NoticeItem, SweepPage, WorkItem, decode, encode
 from shared.domain.records import InFlight, Look, Parked, PersonDecision, Row, SweepMark
@@ -55,6 +56,7 @@ class FakeLedger(_Fake):
     _changes: dict[tuple[str, str], int] = field(default_factory=dict)
     _sweeps: dict[str, bytes] = field(default_factory=dict)
     _notes: dict[str, str] = field(default_factory=dict)
+    _marks: dict[str, str] = field(default_factory=dict)
 
     def all_rows(self) -> tuple[Row, ...]:
         """Give every row, for assertions."""
@@ -91,7 +93,13 @@ class FakeLedger(_Fake):
     def _write(self, key: str, row: Row) -> Etag:
         etag = f'W/"{next(self._etags)}"'
         self._rows[key] = (msgspec.json.encode(row), etag)
+        if row.claim is None:
+            self._marks[ArmId.parse(row.vm).subscription.lower()] = etag
         return etag
+
+    async def marks(self) -> Mapping[str, str]:
+        await self._called("marks")
+        return dict(self._marks)
 
     async def subscription_rows(self, subscription: str) -> AsyncIterator[Sequence[Row]]:
         await self._called("subscription_rows")
@@ -192,6 +200,52 @@ class FakeLedger(_Fake):
     async def noted(self, name: str) -> str:
         await self._called("noted")
         return self._notes.get(name, "")
+
+
+@dataclass(kw_only=True)
+class FakeCoverage(_Fake):
+    """`shared.ports.Coverage` in dictionaries."""
+
+    _summaries: dict[str, bytes] = field(default_factory=dict)
+    _entries: dict[str, bytes] = field(default_factory=dict)
+    _sheets: dict[str, bytes] = field(default_factory=dict)
+    _generations: count[int] = field(default_factory=lambda: count(1))
+
+    async def put(self, summary: Summary, entries: Sequence[Entry]) -> Summary:
+        await self._called("put")
+        subscription, generation = summary.subscription.lower(), f"g{next(self._generations)}"
+        written = msgspec.structs.replace(summary, subscription=subscription, generation=generation)
+        ordered = sorted(entries, key=lambda one: (one.group.lower(), one.name.lower()))
+        if subscription in self._summaries:
+            old = msgspec.json.decode(self._summaries[subscription], type=Summary)
+            del self._entries[old.generation]
+        self._entries[generation] = msgspec.json.encode(ordered)
+        self._summaries[subscription] = msgspec.json.encode(written)
+        return written
+
+    async def summaries(self) -> tuple[Summary, ...]:
+        await self._called("summaries")
+        kept = sorted(self._summaries.items())
+        return tuple(msgspec.json.decode(body, type=Summary) for _, body in kept)
+
+    async def entries(self, summary: Summary) -> AsyncIterator[Sequence[Entry]]:
+        await self._called("entries")
+        if summary.rows and summary.generation not in self._entries:
+            raise Conflict(f"{summary.subscription} was counted anew")
+        body = self._entries.get(summary.generation, b"[]")
+        for page in _pages(msgspec.json.decode(body, type=list[Entry])):
+            yield tuple(page)
+
+    async def put_sheet(self, sheet: Sheet) -> None:
+        await self._called("put_sheet")
+        self._sheets[type(sheet).__name__] = msgspec.json.encode(sheet)
+
+    async def sheets(self) -> tuple[Sheet, ...]:
+        await self._called("sheets")
+        kinds = VaultSheet | JobSheet | TrendSheet
+        return tuple(
+            msgspec.json.decode(body, type=kinds) for _, body in sorted(self._sheets.items())
+        )
 
 
 @dataclass(kw_only=True)

@@ -30,7 +30,7 @@ from tests.fakes.azure import (
     FakeMachines,
     FakePace,
 )
-from tests.fakes.storage import FakeLedger, FakeParkedMessages, FakePeople, FakeQueues
+from tests.fakes.storage import FakeCoverage, FakeLedger, FakeParkedMessages, FakePeople, FakeQueues
 from tests.unit.domain import worlds
 
 LEASE = timedelta(minutes=10)
@@ -107,6 +107,7 @@ class House:
         self.estate = FakeEstate(self.machines, self.backup)
         self.pace = FakePace()
         self.ledger = FakeLedger()
+        self.coverage = FakeCoverage()
         self.people = FakePeople()
         self.parked = FakeParkedMessages()
         self.queues = FakeQueues()
@@ -131,6 +132,7 @@ class House:
             estate=self.estate,
             pace=self.pace,
             ledger=self.ledger,
+            coverage=self.coverage,
             people=self.people,
             parked=self.parked,
             queues=self.queues,

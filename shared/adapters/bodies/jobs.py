@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from shared.adapters.bodies.reading import Body, mapping, moment, number, rows, text, texts
+from shared.domain.coverage import SeenJob
 from shared.ports import Job, Operation
 
 _RUNNING = frozenset({"InProgress", "Cancelling"})
@@ -26,6 +27,24 @@ def parse_job(body: Body) -> Job | None:
         started=started,
         ended=None if status in _RUNNING else moment(properties, "endTime"),
         errors=tuple(_error(error) for error in rows(properties, "errorDetails")),
+    )
+
+
+def parse_seen_job(row: Body) -> SeenJob | None:
+    """Give the job of a Resource Graph row; None if it has no id or no start."""
+    started, job = moment(row, "startTime"), text(row, "id")
+    if started is None or not job:
+        return None
+    status = text(row, "status")
+    failed = rows(row, "errorDetails")
+    return SeenJob(
+        id=job,
+        vm=text(row, "entityFriendlyName"),
+        operation=text(row, "operation"),
+        status=status,
+        started=started,
+        ended=None if status in _RUNNING else moment(row, "endTime"),
+        code=_error(failed[0])[0] if failed else "",
     )
 
 
