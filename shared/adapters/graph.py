@@ -39,6 +39,7 @@ from shared.settings import Settings
 
 _PATH = "/providers/Microsoft.ResourceGraph/resources"
 _API, _LOCKS_API = "2021-03-01", "2020-05-01"
+_LOCKS = "/providers/microsoft.authorization/locks/"
 _TOP = 1000  # rows a page, the most there is
 _DISKS_AT_ONCE = 200  # keys a query
 _BATCH_SECONDS = 0.05  # real seconds in which wishes for disks are gathered into one query
@@ -282,7 +283,8 @@ def _disk(row: Body) -> DiskFacts | None:
 
 
 def _lock(body: Body) -> Lock | None:
-    scope, found, _ = text(body, "id").rpartition("/providers/Microsoft.Authorization/locks/")
-    if not found:
+    lock = text(body, "id")
+    at = lock.lower().rfind(_LOCKS)
+    if at < 0:
         return None
-    return Lock(scope=scope, level=text(body, "properties", "level"), name=text(body, "name"))
+    return Lock(scope=lock[:at], level=text(body, "properties", "level"), name=text(body, "name"))

@@ -109,11 +109,15 @@ class GraphIndex:
         by_vault = _grouped(shown, _vault)
         self._seen |= by_vault.keys()
         for vault in vaults:
-            unsure = vault.key not in by_vault and (
-                vault.key not in self._seen or vault.key in self._full
-            )
-            if unsure or not answered or vault.key in self._asked:
-                by_vault[vault.key] = await self._list(vault)
+            needed = not answered or vault.key in self._asked
+            shows = vault.key in by_vault
+            if needed or (not shows and (vault.key in self._full or vault.key not in self._seen)):
+                try:
+                    by_vault[vault.key] = await self._list(vault)
+                except AzureFault:
+                    if needed or vault.key in self._full:
+                        raise
+                    continue  # probably empty, and the server judges a PUT; asked again next time
                 if not by_vault[vault.key]:
                     self._seen.add(vault.key)
         self._asked.clear()

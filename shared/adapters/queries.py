@@ -61,7 +61,8 @@ _AFTER = "\n| where strcmp(key, {key}) > 0"
 
 def walk(query: str, after: str = "") -> str:
     """Give the query for the rows after a key."""
-    return query.replace("{after}", _AFTER.replace("{key}", quoted(after)) if after else "")
+    condition = _AFTER.replace("{key}", quoted(after)) if after else ""
+    return query.replace("{after}", condition, 1)  # once: names in the query may say anything
 
 
 def quoted(text: str) -> str:

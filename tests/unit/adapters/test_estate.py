@@ -222,12 +222,23 @@ async def test_whoever_asked_for_all_may_be_stopped_without_stopping_the_others(
     assert await graph.disks([disk("a")]) == {}
 
 
+async def test_a_disk_named_like_our_own_marks_stays_a_name():
+    wire = Wire()
+    odd = disk("x{after}{keys}")
+    wire.on("POST", GRAPH, graph_of({"id": str(disk("y"))}, more=True), graph_of())
+
+    await estate(wire).disks([odd, disk("y")])
+
+    for sent in wire.sent:
+        assert "disks/x{after}{keys}'" in sent.body["query"]
+
+
 async def test_locks_of_a_subscription_are_one_list_and_cover_what_lies_below():
     wire = Wire()
 
     def lock(scope: str, name: str) -> dict:
         return {
-            "id": f"{scope}/providers/Microsoft.Authorization/locks/{name}",
+            "id": f"{scope}/providers/microsoft.authorization/locks/{name}",
             "name": name,
             "properties": {"level": "ReadOnly"},
         }
@@ -588,6 +599,30 @@ async def test_a_forgotten_vault_is_listed_by_arm():
     lab.index.forget(VAULT)
 
     assert [found.state for found in await lab.index.named(VM)] == [ProtectionState.STOPPED]
+
+
+THROTTLED = Answer(429, {"error": {"code": "ResourceRequestsThrottled"}}, {"Retry-After": "324"})
+
+
+async def test_an_estate_of_empty_vaults_does_not_stop_for_want_of_reads():
+    lab = Lab()
+    lab.wire.on("GET", LIST, THROTTLED, Answer(200, {"value": [item_body()]}))
+
+    assert await lab.index.named(VM) == ()
+    lab.clock.advance(901)
+    assert [found.id for found in await lab.index.named(VM)] == [ITEM]  # asked again
+
+
+async def test_a_vault_that_seems_emptied_and_cannot_be_asked_stays_as_it_was():
+    lab = Lab()
+    lab.backup.put(item())
+    await lab.index.named(VM)
+    lab.estate.hidden.add(SUB)
+    lab.wire.on("GET", LIST, THROTTLED)
+
+    lab.clock.advance(901)
+
+    assert [found.id for found in await lab.index.named(VM)] == [ITEM]
 
 
 async def test_many_vms_at_once_cost_one_load():
