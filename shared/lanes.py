@@ -120,8 +120,8 @@ class Lanes:
                 notice = await self._outbox.read(Notice, entry.notice)
                 if notice is not None and waits_in_lane(notice, entry):
                     return entry, notice
-                pending = notice and any(d.id == entry.delivery for d in notice.deliveries)
-                if not pending:
+                standing = notice.deliveries if notice else ()
+                if not any(d.id == entry.delivery and not d.settled for d in standing):
                     await self._outbox.store.drop_entry(lane.key, entry.key)
                 return None
 
@@ -204,7 +204,14 @@ class Lanes:
         def step(old: Lane | None) -> Lane | None:
             if old is None or old.delivery is None or old.delivery.id != digest.id:
                 return None
-            after = digests.closed(old, now=now, topics=topics, more=more, limits=self._limits)
+            after = digests.closed(
+                old,
+                now=now,
+                told=digest.settled,
+                topics=topics,
+                more=more,
+                limits=self._limits,
+            )
             return _with_due(after)
 
         await self._outbox.change(Lane, lane.key, step, now)

@@ -113,17 +113,22 @@ def cut(lane: Lane, now: datetime) -> Lane:
 
 
 def closed(
-    lane: Lane, *, now: datetime, topics: Iterable[str], more: bool, limits: Crowding
+    lane: Lane,
+    *,
+    now: datetime,
+    told: bool,
+    topics: Iterable[str],
+    more: bool,
+    limits: Crowding,
 ) -> Lane:
-    """The digest is told (or parked) and its members know it.
+    """The digest is told (or parked) and its members know it, or nothing was left to tell.
 
     Stragglers of its topics are gathered for the rest of the window, not told one by one.
     """
-    told = tuple(topics)
     lane = msgspec.structs.replace(lane, delivery=None, cutoff=None, flush_at=None)
     if told:
         lane = msgspec.structs.replace(
-            lane, digested_at=now, window_at=now, single=dict.fromkeys(told, limits.few)
+            lane, digested_at=now, window_at=now, single=dict.fromkeys(topics, limits.few)
         )
     return gathering(lane, now=now, limits=limits) if more else lane
 
