@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from datetime import datetime
@@ -14,6 +15,7 @@ from simulator.estate import Estate
 _BACKUP = "Microsoft.RecoveryServices/vaults/backup"
 _VM_TYPE = "Microsoft.Compute/virtualMachines"
 _NOTICE = "x-notice-id"
+_CARD_NOTICE = re.compile(r"Notice ([0-9a-f]{16})")
 
 
 class Reality:
@@ -24,6 +26,7 @@ class Reality:
         self._names = names
         self._since = 0
         self._letters = 0
+        self._posted = 0
         self._created: dict[str, datetime] = {}
         self._accepted: dict[str, datetime] = {}
         self._puts: Counter[str] = Counter()
@@ -56,6 +59,11 @@ class Reality:
         for mail in mails[self._letters :]:
             yield f"{mail['at']:%H:%M:%S}  mail to {', '.join(mail['to'])}: {mail['subject']}"
         self._letters = len(mails)
+        cards = self._estate.inbox("teams")
+        for card in cards[self._posted :]:
+            told = ", ".join(name for name in self._names if name in json.dumps(card["message"]))
+            yield f"{self._estate.now():%H:%M:%S}  card in Teams about {told}"
+        self._posted = len(cards)
 
     async def row(self, expected: Mapping[str, Any]) -> dict[str, Any]:
         """Compare one VM with what was expected of it."""
@@ -115,6 +123,11 @@ class Reality:
             letters.append({**message, "at": datetime.fromisoformat(str(kept["at"]))})
         return letters
 
+    def _cards(self) -> list[str]:
+        return [
+            json.dumps(kept["message"], ensure_ascii=False) for kept in self._estate.inbox("teams")
+        ]
+
     def _vm_of(self, path: str) -> str:
         tail = path.split("?", maxsplit=1)[0].replace("%3B", ";").replace("%3b", ";")
         name = tail.rsplit("/", 1)[-1].rsplit(";", 1)[-1]
@@ -144,6 +157,10 @@ class Reality:
         """Count different notices about a VM, and how many of them were resolved."""
         opened: set[str] = set()
         resolved: set[str] = set()
+        for card in self._cards():
+            if name in card:
+                found = _CARD_NOTICE.search(card)
+                (resolved if "esolved" in card else opened).add(found[1] if found else card)
         for letter in self._mails():
             subject = str(letter["subject"])
             if name not in subject:

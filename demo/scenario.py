@@ -319,7 +319,7 @@ def _timeline() -> list[Body]:
     timeline: list[Body] = [{"at": at, "put": body} for at, body in created]
     timeline += [
         {"at": 72, "fault": _throttle()},
-        {"at": 75, "delete": _machine(11)["id"]},
+        {"at": 100, "delete": _machine(11)["id"]},
         *({"at": 420, "put": body} for body in [_LAB, *_policies(_LAB)]),
         {
             "at": CHANGED_AT,

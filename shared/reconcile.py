@@ -25,7 +25,7 @@ from shared.domain.messages import Cause, WorkItem
 from shared.domain.model import Snapshot
 from shared.domain.records import PastFailure, Row
 from shared.errors import AzureFault, Conflict, Disposition
-from shared.gather import gather, past_of
+from shared.gather import gather
 from shared.ledger_rows import move, observed
 from shared.outcome import recorded
 from shared.ports import Ports, Subject
@@ -132,7 +132,9 @@ async def _decided(ports: Ports, held: Held, work: WorkItem, trace: str) -> _Don
                 raise
             if (paused := _paused(ports, held.row, fault)) is not None:
                 return paused
-            snapshot = await _with_failure(held, snapshot, fault, now)
+            await _failed(held, fault, now)
+            # what was refused may have been overtaken: deleted, moved, protected by another
+            snapshot = await gather(ports, work.vm_id, held.row, ports.clock.now())
             continue
         if postponed is None:
             row = move(held.row, On.SENT, now, describe(verdict.decision), trace=trace)
@@ -184,16 +186,13 @@ def _next_step(until: datetime | None) -> str:
     return "We look again with every sweep and whenever the VM changes; nothing is lost meanwhile."
 
 
-async def _with_failure(
-    held: Held, snapshot: Snapshot, fault: AzureFault, now: datetime
-) -> Snapshot:
+async def _failed(held: Held, fault: AzureFault, now: datetime) -> None:
     """Record that Azure refused the PUT, so that `decide` says what that means."""
     count = held.row.failure.count + 1 if held.row.failure is not None else 1
     failure = PastFailure(
         code=fault.code or f"Http{fault.status}", message=fault.message, at=now, count=count
     )
     await held.save(replace(held.row, failure=failure))
-    return altered(snapshot, past=past_of(held.row))
 
 
 def _full(snapshot: Snapshot, vault: ArmId) -> Snapshot:

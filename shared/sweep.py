@@ -77,7 +77,7 @@ async def sweep(ports: Ports, page: SweepPage) -> SweepMark:
     rows: dict[str, Row] = {}
     async for batch in ports.ledger.subscription_rows(page.subscription):
         rows |= {ArmId.parse(row.vm).key: row for row in batch}
-    alive = sum(row.state is not State.GONE for row in rows.values())
+    alive = sum(_seen_long_enough(row, now) for row in rows.values())
     known = max(before.vms if before is not None else 0, alive)
     if known and len(seen) < _SHRUNK * known and known - len(seen) > 1:
         return await _suspicious(ports, mark, f"{len(seen)} VMs where {known} were known")
@@ -108,6 +108,11 @@ async def sweep(ports: Ports, page: SweepPage) -> SweepMark:
     await ports.notices.operators_clear(f"SWEEP_SUSPICIOUS {page.subscription}", now)
     telemetry.wide("sweep.finished", subscription=page.subscription, vms=len(seen), **counts)
     return mark
+
+
+def _seen_long_enough(row: Row, now: datetime) -> bool:
+    """Tell whether Resource Graph, which lags, must know this VM by now."""
+    return row.state is not State.GONE and (row.first_seen is None or now - row.first_seen > _STALE)
 
 
 async def _seen(ports: Ports, subscription: str) -> dict[str, SeenVm]:

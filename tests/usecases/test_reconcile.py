@@ -11,11 +11,13 @@ from shared.domain.ids import item_of
 from shared.domain.messages import Cause
 from shared.domain.model import ProtectionState, SecurityType
 from shared.domain.states import State
+from shared.errors import Disposition
 from tests.fakes.azure import fault
 from tests.unit.domain import worlds
 from tests.usecases.house import House
 
 VAULT = worlds.vault()
+PARK = Disposition.PARK
 
 
 @pytest.fixture
@@ -105,8 +107,6 @@ async def test_a_permanent_failure_ends_in_its_own_finding_whatever_way_it_arriv
     elif how == "operation":
         house.backup.fail_operation(vm.id, code, "too many disks")
     else:
-        from shared.errors import Disposition
-
         house.backup.refuse(vm.id, fault(code, status=400, disposition=Disposition.PARK))
 
     house.machines.add(vm)
@@ -122,7 +122,6 @@ async def test_a_permanent_failure_ends_in_its_own_finding_whatever_way_it_arriv
 
 async def test_a_throttled_put_waits_as_long_as_it_is_told_and_nobody_hears(house):
     vm = worlds.vm()
-    from shared.errors import Disposition
 
     house.backup.refuse(
         vm.id,
@@ -321,7 +320,6 @@ async def test_a_vault_without_a_free_place_today_is_passed_over():
 
 
 async def test_reading_that_is_refused_concludes_nothing_and_tells_the_operators(house):
-    from shared.errors import Disposition
 
     vm = worlds.vm()
     house.machines.add(vm)
@@ -346,3 +344,24 @@ async def test_a_first_recovery_point_that_does_not_come_is_told(house):
     assert row.state is State.ENROLLED
     assert [one.code for one in row.findings if one.code == "FIRST_BACKUP_OVERDUE"]
     assert house.notices.reported == [(vm.name, ("FIRST_BACKUP_OVERDUE",))]
+
+
+async def test_a_refusal_because_the_vm_is_gone_is_no_news_for_its_owner(house):
+    vm = worlds.vm()
+    house.machines.add(vm)
+    house.backup.refuse(
+        vm.id,
+        fault("BMSUserErrorInvalidConfigureProtectionRequest", status=400, disposition=PARK),
+    )
+    send = house.backup.send
+
+    async def send_too_late(change):
+        house.machines.remove(vm.id)
+        return await send(change)
+
+    house.backup.send = send_too_late
+    await house.event(vm.id)
+    await house.play(60)
+
+    assert (await house.row(vm.id)).state is State.GONE
+    assert house.notices.reported == []
