@@ -164,7 +164,7 @@ class GraphIndex:
         self._learned = {
             key: one
             for key, one in self._learned.items()
-            if one.at > began or not (_agrees(shown.get(key), one.item) or began - one.at > _AMPLE)
+            if not _agrees(shown.get(key), one.item) and began - one.at <= _AMPLE
         }
 
 
