@@ -6,6 +6,7 @@ STAMP := $(VENV)/.installed
 TOOLS := node_modules/.installed
 JSON ?=
 BENCH ?=
+WORKERS ?= 4
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo up test test-all check bench conformance conformance-az package clean
@@ -35,10 +36,10 @@ up: setup ## Runs the simulated Azure with the app in it, to play with
 	@$(BIN)/python -m simulator up $(ARGS)
 
 test: setup ## Runs the tests (under five minutes)
-	@$(BIN)/python -m pytest -q $(ARGS)
+	@$(BIN)/python -m pytest -q -n $(WORKERS) $(ARGS)
 
 test-all: setup ## Runs the tests with every cell of the big matrices
-	@$(BIN)/python -m pytest -q --all-cells $(ARGS)
+	@$(BIN)/python -m pytest -q -n $(WORKERS) --all-cells $(ARGS)
 
 check: setup ## Lint, format, types, import contracts, requirements
 	@$(BIN)/ruff check .
