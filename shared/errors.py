@@ -7,6 +7,7 @@
     +-- BadMessage          an event or queue message that cannot be understood; it is parked
     +-- BadRules            the rules file is wrong; lists every problem with file, line, column
     +-- BadSettings         a setting is missing or wrong; names the setting and the fix
+    +-- BadWish             what a person asks for cannot be recorded; says what to write instead
 
 A "no" (not ready, excluded, no vault) is never an exception but a finding: `domain/findings.py`.
 """
@@ -109,3 +110,7 @@ class BadRules(EnrollmentError):
 
 class BadSettings(EnrollmentError):
     """Settings cannot be used; the text names each one and what to set."""
+
+
+class BadWish(EnrollmentError):
+    """What a person asks for cannot be recorded; the text says what to write instead."""

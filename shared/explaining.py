@@ -35,8 +35,8 @@ class Told:
     json: bytes
 
 
-async def explained(ports: Ports, vm: ArmId) -> Told:
-    """Explain one VM. Raises `AzureFault` if Azure cannot be read."""
+async def explanation(ports: Ports, vm: ArmId) -> Explained:
+    """Explain one VM as values. Raises `AzureFault` if Azure cannot be read."""
     now = ports.clock.now()
     found = await ports.ledger.read(vm)
     row = found[0] if found is not None else None
@@ -44,12 +44,18 @@ async def explained(ports: Ports, vm: ArmId) -> Told:
     snapshot = await gather(ports, vm, row, now)
     people = await ports.people.of(vm)
     verdict = decide(snapshot, rules, people, now, day_cap=ports.settings.place_cap)
-    told = explain(snapshot, rules, verdict, now, state=row.state if row is not None else None)
-    answer = Explained(
+    return Explained(
         vm=str(vm),
         state=row.state if row is not None else "",
         row=row,
-        explanation=told,
+        explanation=explain(
+            snapshot, rules, verdict, now, state=row.state if row is not None else None
+        ),
         decision=verdict.kind,
     )
-    return Told(text=as_text(told), json=msgspec.json.encode(answer))
+
+
+async def explained(ports: Ports, vm: ArmId) -> Told:
+    """Explain one VM as text and JSON. Raises `AzureFault` if Azure cannot be read."""
+    answer = await explanation(ports, vm)
+    return Told(text=as_text(answer.explanation), json=msgspec.json.encode(answer))
