@@ -81,7 +81,7 @@ async def _parked() -> ParkedMessages:
     if _Process.parked is None:
         from shared.adapters.assembly import parked_messages
 
-        _Process.parked = parked_messages(settings())
+        _Process.parked = parked_messages(settings(), await clock())
     return _Process.parked
 
 

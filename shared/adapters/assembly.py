@@ -10,39 +10,41 @@ from shared.ports import Clock, ParkedMessages, Ports
 from shared.settings import Settings
 
 if TYPE_CHECKING:
-    from azure.core.credentials_async import AsyncTokenCredential
-
+    from shared.adapters.clients import Clients
+    from shared.adapters.governor import Governor
     from shared.notify import Notifier
 
 
 @cache
-def _stores(settings: Settings) -> Stores:
+def _clients(settings: Settings, clock: Clock) -> tuple[Clients, Governor]:
+    """Give the process's one way to Azure, and what paces it."""
+    from shared.adapters.clients import Clients
+    from shared.adapters.governor import Governor
+
+    governor = Governor(settings, clock)
+    return Clients(settings, clock, governor), governor
+
+
+@cache
+def _stores(settings: Settings, clock: Clock) -> Stores:
     """Give the process's storage clients; in Azure they use the app's identity."""
-
-    def credential() -> AsyncTokenCredential:
-        from azure.identity.aio import ManagedIdentityCredential
-
-        return ManagedIdentityCredential(client_id=settings.identity_client_id or None)
-
-    return Stores(settings, credential)
+    return Stores(settings, lambda: _clients(settings, clock)[0].credential())
 
 
-def parked_messages(settings: Settings) -> ParkedMessages:
+def parked_messages(settings: Settings, clock: Clock) -> ParkedMessages:
     """Give only the parked table: intake needs nothing else, and only for what is unusable."""
     from shared.adapters.parked import TableParkedMessages
 
-    return TableParkedMessages(_stores(settings))
+    return TableParkedMessages(_stores(settings, clock))
 
 
 def assemble(settings: Settings, clock: Clock) -> tuple[Ports, Notifier]:
     """Build every port; no network is touched before a port is used."""
     from shared.adapters.backup import ArmBackup
     from shared.adapters.channels import notifier_of
-    from shared.adapters.clients import Clients
     from shared.adapters.compute import ArmMachines
     from shared.adapters.coverage import TableCoverage
     from shared.adapters.directory import ArmDirectory
-    from shared.adapters.governor import Governor
     from shared.adapters.graph import GraphEstate
     from shared.adapters.index import GraphIndex
     from shared.adapters.ledger import TableLedger
@@ -51,9 +53,8 @@ def assemble(settings: Settings, clock: Clock) -> tuple[Ports, Notifier]:
     from shared.adapters.queues import StorageQueues
     from shared.adapters.rules_source import rules_of
 
-    stores = _stores(settings)
-    governor = Governor(settings, clock)
-    clients = Clients(settings, clock, governor)
+    stores = _stores(settings, clock)
+    clients, governor = _clients(settings, clock)
     estate = GraphEstate(clients, settings, clock)
     directory = ArmDirectory(clients, settings, clock, estate)
     queues = StorageQueues(stores, clock)
