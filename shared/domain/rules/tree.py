@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from ruamel.yaml import YAML, events
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.reader import ReaderError
 
 from shared.errors import BadRules, Problem
 
@@ -72,6 +73,12 @@ def read(text: str, file: str) -> Node:
         raise BadRules(
             (Problem(file=file, line=where[0], column=where[1], message=str(message)),)
         ) from error
+    except ReaderError as error:
+        before = text[: error.position]
+        line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
+        code = error.character if isinstance(error.character, int) else ord(str(error.character))
+        message = f"the character U+{code:04X} is not allowed"
+        raise BadRules((Problem(file=file, line=line, column=column, message=message),)) from error
     except (YAMLError, ValueError, RecursionError) as error:
         summary = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
         raise BadRules((Problem(file=file, line=0, column=0, message=summary),)) from error
