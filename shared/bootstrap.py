@@ -16,6 +16,7 @@ from shared.errors import BadMessage
 from shared.settings import Settings, from_environment
 
 if TYPE_CHECKING:
+    from shared.adapters.assembly import Foundation
     from shared.notify import Notifier
     from shared.ports import Clock, ParkedMessages, Ports
     from shared.web.http import Answer
@@ -28,7 +29,7 @@ class _Process:
 
     settings: Settings | None = None
     clock: Clock | None = None
-    parked: ParkedMessages | None = None
+    foundation: Foundation | None = None
     ports: Ports | None = None
     notifier: Notifier | None = None
 
@@ -62,11 +63,11 @@ async def clock() -> Clock:
 
 async def ports() -> Ports:
     """Give everything a use case may reach."""
-    now = await clock()
+    foundation = await _foundation()
     if _Process.ports is None:
         from shared.adapters.assembly import assemble
 
-        _Process.ports, _Process.notifier = assemble(settings(), now)
+        _Process.ports, _Process.notifier = assemble(foundation)
     return _Process.ports
 
 
@@ -77,12 +78,19 @@ async def notifier() -> Notifier:
     return _Process.notifier
 
 
-async def _parked() -> ParkedMessages:
-    if _Process.parked is None:
-        from shared.adapters.assembly import parked_messages
+async def _foundation() -> Foundation:
+    now = await clock()
+    if _Process.foundation is None:
+        from shared.adapters.assembly import Foundation
 
-        _Process.parked = parked_messages(settings(), await clock())
-    return _Process.parked
+        _Process.foundation = Foundation(settings(), now)
+    return _Process.foundation
+
+
+async def _parked() -> ParkedMessages:
+    from shared.adapters.assembly import parked_messages
+
+    return parked_messages(await _foundation())
 
 
 # --- what the triggers call ----------------------------------------------------------------------

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
 from typing import TYPE_CHECKING
 
 from shared.adapters.stores import Stores
@@ -10,35 +9,31 @@ from shared.ports import Clock, ParkedMessages, Ports
 from shared.settings import Settings
 
 if TYPE_CHECKING:
-    from shared.adapters.clients import Clients
-    from shared.adapters.governor import Governor
     from shared.notify import Notifier
 
 
-@cache
-def _clients(settings: Settings, clock: Clock) -> tuple[Clients, Governor]:
-    """Give the process's one way to Azure, and what paces it."""
-    from shared.adapters.clients import Clients
-    from shared.adapters.governor import Governor
+class Foundation:
+    """What every way in shares: the way to Azure, what paces it, and storage. One per process."""
 
-    governor = Governor(settings, clock)
-    return Clients(settings, clock, governor), governor
+    def __init__(self, settings: Settings, clock: Clock) -> None:
+        from shared.adapters.clients import Clients
+        from shared.adapters.governor import Governor
 
-
-@cache
-def _stores(settings: Settings, clock: Clock) -> Stores:
-    """Give the process's storage clients; in Azure they use the app's identity."""
-    return Stores(settings, lambda: _clients(settings, clock)[0].credential())
+        self.settings = settings
+        self.clock = clock
+        self.governor = Governor(settings, clock)
+        self.clients = Clients(settings, clock, self.governor)
+        self.stores = Stores(settings, self.clients.credential)
 
 
-def parked_messages(settings: Settings, clock: Clock) -> ParkedMessages:
+def parked_messages(foundation: Foundation) -> ParkedMessages:
     """Give only the parked table: intake needs nothing else, and only for what is unusable."""
     from shared.adapters.parked import TableParkedMessages
 
-    return TableParkedMessages(_stores(settings, clock))
+    return TableParkedMessages(foundation.stores)
 
 
-def assemble(settings: Settings, clock: Clock) -> tuple[Ports, Notifier]:
+def assemble(foundation: Foundation) -> tuple[Ports, Notifier]:
     """Build every port; no network is touched before a port is used."""
     from shared.adapters.backup import ArmBackup
     from shared.adapters.channels import notifier_of
@@ -53,8 +48,8 @@ def assemble(settings: Settings, clock: Clock) -> tuple[Ports, Notifier]:
     from shared.adapters.queues import StorageQueues
     from shared.adapters.rules_source import rules_of
 
-    stores = _stores(settings, clock)
-    clients, governor = _clients(settings, clock)
+    settings, clock = foundation.settings, foundation.clock
+    stores, clients, governor = foundation.stores, foundation.clients, foundation.governor
     estate = GraphEstate(clients, settings, clock)
     directory = ArmDirectory(clients, settings, clock, estate)
     queues = StorageQueues(stores, clock)
