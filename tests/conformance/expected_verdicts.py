@@ -55,6 +55,7 @@ def expected(body: dict[str, Any]) -> tuple[str, list[str]]:
     blocked |= machine(codes, properties, view)
     system(codes, properties, storage, view)
     agent(codes, properties, storage, view)
+    encryption(codes, body, os_disk)
     waiting = bool(codes & {"PROVISIONING", "POWER_CHANGING"})
     return "Block" if blocked else "Wait" if waiting else "Enroll", sorted(codes)
 
@@ -95,6 +96,16 @@ def disks(codes: set[str], os_disk: dict[str, Any], data: list[dict[str, Any]]) 
     if any(disk.get("writeAcceleratorEnabled") for disk in both):
         codes.add("WRITE_ACCELERATOR")
     return blocked
+
+
+def encryption(codes: set[str], body: dict[str, Any], os_disk: dict[str, Any]) -> None:
+    """Azure Disk Encryption shows in the OS disk's settings, or as an extension (facts §3.2)."""
+    enabled = (os_disk.get("encryptionSettings") or {}).get("enabled") is True
+    view = body["properties"].get("instanceView") or {}
+    names = [str(one.get("type", "")) for one in view.get("extensions") or []]
+    names += [str((o.get("properties") or {}).get("type", "")) for o in body.get("resources") or []]
+    if enabled or any("azurediskencryption" in name.lower() for name in names):
+        codes |= {"DISK_ENCRYPTION", "RESTORE_ENCRYPTED"}
 
 
 def machine(codes: set[str], properties: dict[str, Any], view: dict[str, Any]) -> bool:
