@@ -6,21 +6,33 @@ understood comes along as findings. `considered` says why the other rules did no
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import datetime, timedelta
 
 from shared.domain.catalogue import finding
-from shared.domain.findings import Finding, Severity
+from shared.domain.exclusions import Exclusion, excluded, in_force
+from shared.domain.findings import Finding
 from shared.domain.managed import SHORT_LIVED, not_ours, short_lived
 from shared.domain.model import Snapshot, Vm
-from shared.domain.records import DecisionKind, PersonDecision
+from shared.domain.records import PersonDecision
 from shared.domain.remedies import tags as tag_remedies
 from shared.domain.rules import ReadyRule, Rules
-from shared.domain.rules.model import Choice, UnknownValue
+from shared.domain.rules.model import Choice
 from shared.domain.rules.options import Options
-from shared.domain.rules.selectors import EffectiveTags, Tag, Traits, effective_tags, traits_of
-from shared.domain.spelling import did_you_mean, nearest, plain
+from shared.domain.rules.selectors import EffectiveTags, effective_tags, traits_of
+from shared.domain.tiers import misspelled, tier_of
+
+__all__ = [
+    "Considered",
+    "Exclusion",
+    "Ignored",
+    "Match",
+    "NoRule",
+    "Selected",
+    "considered",
+    "in_force",
+    "select",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,22 +69,6 @@ class Match:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Exclusion:
-    """A governed reason not to enroll.
-
-    ``since`` is set for a tag's exclusion: the caller keeps it (``Past.tag_excluded_since``), so
-    that ``max_days`` counts from the first time and not from every look.
-    """
-
-    by: str  # "rule NAME", "decision", "tag NAME"
-    owner: str
-    reason: str
-    until: datetime | None
-    since: datetime | None = None
-    self_excluded: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Ignored:
     """Not ours to protect."""
 
@@ -100,11 +96,11 @@ def select(
         return Ignored(why="the VM does not exist any more")
     tags = effective_tags(snapshot, rules.content.inherit_tags)
     traits = traits_of(snapshot.id, vm, tags)
-    excluded, expired = _excluded(rules, snapshot, traits, tags, decisions, now)
-    if excluded is not None:
-        return excluded
+    exclusion, expired = excluded(rules, snapshot, traits, tags, decisions, now)
+    if exclusion is not None:
+        return exclusion
     ready = next((rule for rule in rules.rules if rule.when.test(traits)), rules.default)
-    odd = (*expired, *_misspelled(rules, vm, traits, tags))
+    odd = (*expired, *misspelled(rules, vm, traits, tags))
     if ready is None:
         return NoRule(findings=(_no_rule(rules, vm), *odd))
     if ready.rule.ignore:
@@ -117,7 +113,7 @@ def select(
         )
     if (vm.priority or "").lower() in {"spot", "low"} and options.spot_vms is Choice.IGNORE:
         return Ignored(why=f"a Spot VM, which rule {ready.name} leaves alone")
-    tier, because, tier_findings = _tier(rules, ready, vm, tags)
+    tier, because, tier_findings = tier_of(rules, ready, vm, tags)
     not_before, young = _age(vm, snapshot, options, now)
     return Match(
         rule=ready.name,
@@ -151,199 +147,6 @@ def considered(rules: Rules, snapshot: Snapshot) -> tuple[Considered, ...]:
     if rules.default is not None:
         found.append(Considered(rule=rules.default.name, why_not=""))
     return tuple(found)
-
-
-def in_force(decisions: Iterable[PersonDecision], kind: DecisionKind) -> PersonDecision | None:
-    """Give the latest decision of a kind that nobody took back, expired or not."""
-    made = list(decisions)
-    revoked = {one.revokes for one in made if one.kind is DecisionKind.REVOKE and one.revokes}
-    valid = [one for one in made if one.kind is kind and one.key not in revoked]
-    return max(valid, key=lambda one: one.at, default=None)
-
-
-# --- exclusions ----------------------------------------------------------------------------------
-
-
-def _excluded(
-    rules: Rules,
-    snapshot: Snapshot,
-    traits: Traits,
-    tags: EffectiveTags,
-    decisions: tuple[PersonDecision, ...],
-    now: datetime,
-) -> tuple[Exclusion | None, tuple[Finding, ...]]:
-    """Give the exclusion in force, or findings about those that ended."""
-    expired: list[Finding] = []
-    if decision := in_force(decisions, DecisionKind.EXCLUDE):
-        if decision.until is None or now < decision.until:
-            return (
-                Exclusion(
-                    by="decision", owner=decision.by, reason=decision.reason, until=decision.until
-                ),
-                (),
-            )
-        expired.append(_expired("the decision", decision.by, decision.reason, decision.until))
-    for ready in rules.exclusions:
-        if not ready.when.test(traits):
-            continue
-        one = ready.exclusion
-        until = _end_of(one.expires)
-        if now < until:
-            return (
-                Exclusion(by=f"rule {one.name}", owner=one.owner, reason=one.reason, until=until),
-                (),
-            )
-        expired.append(_expired(f"exclusion {one.name}", one.owner, one.reason, until))
-    own = _tag_exclusion(rules, snapshot, traits, tags, now)
-    if isinstance(own, Exclusion):
-        return own, ()
-    return None, (*expired, *own)
-
-
-def _tag_exclusion(
-    rules: Rules, snapshot: Snapshot, traits: Traits, tags: EffectiveTags, now: datetime
-) -> Exclusion | tuple[Finding, ...]:
-    found: tuple[Finding, ...] = ()
-    for ready in rules.tag_exclusions:
-        tag = tags.get(ready.key)
-        if tag is None or not ready.excludes(plain(tag.value)) or not ready.when.test(traits):
-            continue
-        since = snapshot.past.tag_excluded_since or now
-        until = since + timedelta(days=ready.exclusion.max_days)
-        reason = f"tag {tag.name}={tag.value}"[:200] + _origin(tag)
-        owner = tags["owner"].value[:200] if "owner" in tags else "the VM's owner"
-        if now < until:
-            return Exclusion(
-                by=f"tag {tag.name}",
-                owner=owner,
-                reason=reason,
-                until=until,
-                since=since,
-                self_excluded=True,
-            )
-        found = (*found, _expired(f"the exclusion by tag {tag.name}", owner, reason, until))
-    return found
-
-
-def _expired(what: str, owner: str, reason: str, until: datetime | None) -> Finding:
-    day = until.date().isoformat() if until else ""
-    return finding(
-        "EXCLUSION_EXPIRED",
-        text=f"{what[0].upper()}{what[1:]} has ended, so this VM is enrolled again.",
-        evidence=f"{what} of {owner} ended {day}: {reason}"[:400],
-        remedies=(tag_remedies.renew_exclusion(),),
-    )
-
-
-def _end_of(day: date) -> datetime:
-    return datetime.combine(day, time(), tzinfo=UTC) + timedelta(days=1)
-
-
-def _origin(tag: Tag) -> str:
-    return "" if tag.origin == "vm" else f" of the {tag.origin.replace('-', ' ')}"
-
-
-# --- tiers ---------------------------------------------------------------------------------------
-
-
-def _tier(
-    rules: Rules, ready: ReadyRule, vm: Vm, tags: EffectiveTags
-) -> tuple[str, str, tuple[Finding, ...]]:
-    """Choose the tier: fixed by the rule, by the tag, by default; or say why there is none."""
-    tiers = rules.content.tiers
-    default = ready.rule.default_tier or tiers.default
-    if ready.rule.tier:
-        return ready.rule.tier, f"rule {ready.name} says so", ()
-    tag = tags.get(plain(tiers.tag))
-    if tag is not None:
-        if known := rules.tier_words.get(plain(tag.value)):
-            return known, f"tag {tag.name}={tag.value}{_origin(tag)}", ()
-        fallback = tiers.unknown_value is UnknownValue.DEFAULT and bool(default)
-        odd = _unknown_value(
-            vm, tag, tuple(rules.tier_words), tuple(tiers.names), fallback, default
-        )
-        if fallback:
-            return default, f"default, as {tag.name}={tag.value[:60]} is no tier", (odd,)
-        return "", "", (odd,)
-    similar = _similar_name(vm, tiers.tag, tags)
-    if default:
-        used = finding(
-            "DEFAULT_TIER_USED",
-            text=f"There is no tag {tiers.tag}, so the default tier {default} is used.",
-            evidence=f"no tag {tiers.tag} on the VM{_inherited(rules)}",
-            remedies=(tag_remedies.set_tag(vm, tiers.tag, default, tuple(tiers.names)),),
-        )
-        return default, "default, as there is no tag", (used, *similar)
-    missing = finding(
-        "NO_TIER",
-        text=f"There is no tag {tiers.tag}, and the rules have no default tier.",
-        evidence=f"no tag {tiers.tag} on the VM{_inherited(rules)}",
-        remedies=(
-            tag_remedies.set_tag(vm, tiers.tag, next(iter(tiers.names)), tuple(tiers.names)),
-        ),
-    )
-    return "", "", (missing, *similar)
-
-
-def _inherited(rules: Rules) -> str:
-    places = [f"its {source.value.replace('-', ' ')}" for source in rules.content.inherit_tags]
-    return "".join(f", nor on {place}" for place in places)
-
-
-def _unknown_value(
-    vm: Vm, tag: Tag, words: tuple[str, ...], names: tuple[str, ...], fallback: bool, default: str
-) -> Finding:
-    best = nearest(tag.value, words)
-    hint = did_you_mean(tag.value, words)
-    ending = f"; the default tier {default} is used" if fallback else ""
-    return finding(
-        "TAG_VALUE_UNKNOWN",
-        severity=Severity.ADVISORY if fallback else Severity.BLOCKER,
-        text=f"The value of tag {tag.name} is no tier{ending}: {hint or 'known: ' + ', '.join(names)}",
-        evidence=f"{tag.name}={tag.value[:120]}{_origin(tag)}",
-        remedies=(tag_remedies.set_tag(vm, tag.name, best or names[0], names),),
-    )
-
-
-def _similar_name(vm: Vm, wanted: str, tags: EffectiveTags) -> tuple[Finding, ...]:
-    close = nearest(wanted, [tag.name for tag in tags.values()])
-    if not close:
-        return ()
-    value = tags[plain(close)].value
-    return (
-        finding(
-            "TAG_NAME_SIMILAR",
-            text=f"Tag {close} is not read; did you mean {wanted}?",
-            evidence=f"{close}={value[:120]}",
-            remedies=(tag_remedies.set_tag(vm, wanted, value, ()),),
-        ),
-    )
-
-
-# --- odds ----------------------------------------------------------------------------------------
-
-
-def _misspelled(rules: Rules, vm: Vm, traits: Traits, tags: EffectiveTags) -> tuple[Finding, ...]:
-    """Name tag values that look like a misspelling of one the rules speak of."""
-    found: tuple[Finding, ...] = ()
-    tier = plain(rules.content.tiers.tag)
-    for key, vocabulary in rules.vocabularies.items():
-        value = traits.tags.get(key)
-        if value is None or key == tier:
-            continue
-        if meant := vocabulary.suspicion(value):
-            tag = tags[key]
-            found = (
-                *found,
-                finding(
-                    "TAG_VALUE_UNKNOWN",
-                    severity=Severity.ADVISORY,
-                    text=f"The rules know no such value of tag {tag.name}: did you mean '{meant}'?",
-                    evidence=f"{tag.name}={tag.value[:120]}{_origin(tag)}",
-                    remedies=(tag_remedies.set_tag(vm, tag.name, meant, vocabulary.values),),
-                ),
-            )
-    return found
 
 
 def _no_rule(rules: Rules, vm: Vm) -> Finding:

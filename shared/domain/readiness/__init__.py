@@ -13,7 +13,7 @@ from shared.domain.faultbook import Guide, guides_of
 from shared.domain.findings import Finding
 from shared.domain.model import Snapshot
 from shared.domain.placement import Place, Placed
-from shared.domain.readiness import disks, machine, surroundings
+from shared.domain.readiness import agent, disks, machine, surroundings
 from shared.domain.readiness.unseen import caveats
 from shared.domain.readiness.view import View
 from shared.domain.rules import Rules
@@ -24,7 +24,12 @@ __all__ = ["CHECKS", "Check", "View", "caveats", "check", "look", "network_wante
 
 type Check = Callable[[View], Finding | None]
 
-CHECKS: tuple[Check, ...] = (*disks.CHECKS, *machine.CHECKS, *surroundings.CHECKS)
+CHECKS: tuple[Check, ...] = (
+    *disks.CHECKS,
+    *machine.CHECKS,
+    *agent.CHECKS,
+    *surroundings.CHECKS,
+)
 
 
 def check(

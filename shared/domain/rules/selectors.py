@@ -26,6 +26,11 @@ class Tag:
     value: str
     origin: str = "vm"
 
+    @property
+    def whence(self) -> str:
+        """Say where an inherited tag comes from, to follow its value."""
+        return "" if self.origin == "vm" else f" of the {self.origin.replace('-', ' ')}"
+
 
 type EffectiveTags = dict[str, Tag]  # plain name -> tag
 
