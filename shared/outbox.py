@@ -40,7 +40,7 @@ class NoticeStore(Protocol):
     # what waits in a lane, found by topic
     async def put_entry(self, lane: str, entry: Entry) -> None: ...
     async def entries(self, lane: str, topic: str, limit: int) -> tuple[Entry, ...]:
-        """Give entries of one topic, or of all with "", sorted by topic and notice."""
+        """Give entries of one topic, or of all with "", always in the same order."""
 
     async def drop_entry(self, lane: str, entry: str) -> None: ...
 

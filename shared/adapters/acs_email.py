@@ -41,8 +41,11 @@ class AcsEmailChannel:
 
     keyed = True
 
-    def __init__(self, client: AsyncPipelineClient[Any, Any], sender: str, clock: Clock) -> None:
+    def __init__(
+        self, client: AsyncPipelineClient[Any, Any], endpoint: str, sender: str, clock: Clock
+    ) -> None:
         self._client = client
+        self._endpoint = endpoint.rstrip("/")
         self._sender = sender
         self._clock = clock
 
@@ -73,7 +76,7 @@ class AcsEmailChannel:
     async def _post(self, name: str, body: dict[str, Any]) -> tuple[dict[str, Any], float]:
         request = HttpRequest(
             "POST",
-            "/emails:send",
+            f"{self._endpoint}/emails:send",
             params={"api-version": API},
             headers={"Operation-Id": name},
             json=body,
@@ -82,7 +85,8 @@ class AcsEmailChannel:
 
     async def _look(self, name: str) -> tuple[dict[str, Any], float] | None:
         """Ask for an operation; None if the service does not know it, so nothing was sent."""
-        request = HttpRequest("GET", f"/emails/operations/{name}", params={"api-version": API})
+        url = f"{self._endpoint}/emails/operations/{name}"
+        request = HttpRequest("GET", url, params={"api-version": API})
         try:
             return await self._ask(request, "acs.look", ok=200)
         except AzureFault as fault:

@@ -41,7 +41,10 @@ def channels(settings: Settings, clients: Clients, clock: Clock) -> dict[str, Ch
         from shared.adapters.acs_email import AcsEmailChannel
 
         found["acs"] = AcsEmailChannel(
-            _acs_client(settings.acs_endpoint, clients), parseaddr(settings.mail_from)[1], clock
+            _acs_client(settings.acs_endpoint, clients),
+            settings.acs_endpoint,
+            parseaddr(settings.mail_from)[1],
+            clock,
         )
     if settings.topic_endpoint:
         from shared.adapters.topic import TopicChannel

@@ -143,6 +143,8 @@ async def _certainly_not_sent(step: Awaitable[object]) -> None:
     except aiosmtplib.SMTPNotSupported as error:
         raise _fault("NotSupported", str(error), disposition=Disposition.PARK) from error
     except (aiosmtplib.SMTPException, OSError) as error:
+        if type(error) is aiosmtplib.SMTPException:  # the server lacks STARTTLS or AUTH
+            raise _fault("NotSupported", str(error), disposition=Disposition.PARK) from error
         raise _fault("Unreachable", type(error).__name__) from error
 
 

@@ -37,10 +37,11 @@ class TeamsChannel:
         session: Callable[[], aiohttp.ClientSession],
         *,
         instances: int = 1,
+        per_second: float = PER_SECOND,
     ) -> None:
         self._webhooks = webhooks
         self._session = session
-        self._gap = instances / PER_SECOND
+        self._gap = instances / per_second
         self._gate = asyncio.Lock()
         self._next: dict[str, float] = {}
 
@@ -72,7 +73,7 @@ class TeamsChannel:
             ) as answer:
                 status, told = answer.status, dict(answer.headers)
                 text = (await answer.content.read(4096)).decode(errors="replace")
-        except aiohttp.InvalidURL as error:
+        except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError) as error:
             raise _fault("BadWebhook", "the webhook is no URL") from error
         except aiohttp.ClientConnectorError as error:
             raise _fault(

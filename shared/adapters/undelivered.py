@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import aiohttp
 from azure.core.exceptions import ServiceRequestError
 
 from shared.adapters.faults import fault_of
@@ -15,13 +16,20 @@ def undelivered(error: BaseException, operation: str) -> AzureFault:
     """Turn an SDK error into the fault a channel raises (`outbox.Channel`)."""
     fault = fault_of(error, operation)
     if fault.status == 0:
-        code = "Unreachable" if isinstance(error, ServiceRequestError) else NO_ANSWER
-        return _as(fault, code, Disposition.DEFER)
+        return _as(fault, "Unreachable" if _never_left(error) else NO_ANSWER, Disposition.DEFER)
     if fault.status == 504:
         return _as(fault, NO_ANSWER, Disposition.DEFER)
     final = 300 <= fault.status < 500 and fault.status not in _PASSING
     disposition = Disposition.PARK if final else Disposition.DEFER
     return _as(fault, fault.code or f"HTTP{fault.status}", disposition)
+
+
+def _never_left(error: BaseException) -> bool:
+    """Tell whether no connection was made: the SDK names lost answers by the same exception."""
+    cause = getattr(error, "inner_exception", None)
+    return isinstance(error, ServiceRequestError) and isinstance(
+        cause, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError
+    )
 
 
 def _as(fault: AzureFault, code: str, disposition: Disposition) -> AzureFault:

@@ -48,9 +48,10 @@ def card(view: View, words: Words, shortened: list[str]) -> Block:
         body.append(_facts(view))
     if view.acting:
         body.append(_text(view.acting, subtle=True))
+    notice = f"{words.say('label.notice')} {view.notice}"
     if shortened:
         body.append(_text(words.say("foot.shortened", what="; ".join(shortened)), subtle=True))
-    body.append(_text(f"{words.say('label.notice')} {view.notice} · {view.letter}", subtle=True))
+    body.append(_text(" · ".join(filter(None, (notice, view.letter))), subtle=True))
     made: Block = {
         "$schema": "http://adaptivecards.io/schemas/adaptive-card.json",
         "type": "AdaptiveCard",
@@ -58,7 +59,6 @@ def card(view: View, words: Words, shortened: list[str]) -> Block:
         "lang": view.language,
         "speak": f"{view.headline}. {view.lead}",
         "fallbackText": f"{view.headline}. {view.lead}",
-        "metadata": {"webUrl": view.links[0].url} if view.links else None,
         "msteams": {"width": "Full"},
         "body": body,
         "actions": [

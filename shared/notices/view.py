@@ -74,7 +74,7 @@ class View:
     links: tuple[Link, ...] = ()
     acting: str = ""
     notice: str = ""
-    letter: str = ""
+    letter: str = ""  # its own id, where it differs from the notice's
 
 
 def view(letter: Letter, words: Words) -> View:
@@ -104,7 +104,7 @@ def _single(letter: Letter, words: Words) -> View:
         lead=lead,
         good=over,
         facts=_facts(told, words),
-        findings=() if over else tuple(_finding(f, words) for f in told.findings),
+        findings=() if over else tuple(_finding(f, words, service) for f in told.findings),
         next_step="" if over else clean(told.next_step, 600),
         links=_links(told, words),
         acting=words.say("foot.acting") if told.page and not over else "",
@@ -124,7 +124,6 @@ def _digest(letter: Letter, words: Words) -> View:
         good=over,
         groups=_groups(letter, words),
         notice=letter.id,
-        letter=letter.id,
     )
 
 
@@ -167,14 +166,14 @@ def _group(kind: Kind, told: Sequence[Story], letter: Letter, words: Words) -> G
     )
 
 
-def _finding(finding: Finding, words: Words) -> FindingView:
+def _finding(finding: Finding, words: Words, service: bool = False) -> FindingView:
     remedies = tuple(
         _remedy(remedy, words.translated(f"finding.{finding.code}.remedy{number}", remedy.text))
         for number, remedy in enumerate(finding.remedies[:REMEDIES], 1)
     )
     return FindingView(
         code=clean(finding.code, 80),
-        severity=words.say(f"severity.{finding.severity}"),
+        severity=words.say(f"severity.{'service' if service else finding.severity}"),
         text=clean(words.translated(f"finding.{finding.code}.text", finding.text), 600),
         evidence=clean(finding.evidence, 800),
         remedies=remedies,

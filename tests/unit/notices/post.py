@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from heapq import heappop, heappush
 from types import SimpleNamespace
 
 from shared.domain.digests import Crowding
@@ -106,7 +107,8 @@ class Post:
     topic: FakeChannel | None = None
     kills: int = 0
     faults: list[AzureFault] = field(default_factory=list)
-    _pending: list[tuple[datetime, int, object]] = field(default_factory=list)
+    more: Mapping[str, Channel] = field(default_factory=dict)
+    _pending: list[tuple[datetime, int, object]] = field(default_factory=list)  # a heap
     _number: int = 0
 
     def __post_init__(self) -> None:
@@ -114,7 +116,7 @@ class Post:
 
     def restart(self) -> None:
         """Begin a new process: nothing in memory survives."""
-        found: dict[str, Channel] = {"smtp": self.mail, "teams": self.teams}
+        found: dict[str, Channel] = {"smtp": self.mail, "teams": self.teams, **self.more}
         if self.topic is not None:
             found["topic"] = self.topic
         self.notifier = Notifier(
@@ -145,13 +147,13 @@ class Post:
     def notice(self, name: str = "vm-1"):
         return self.store.notice(subject(name).vm.key)
 
-    async def play(self, seconds: float, *, until: int | None = None) -> None:
-        """Let time pass; stop early after so many deliveries."""
+    async def play(self, seconds: float) -> None:
+        """Let time pass."""
         end = self.now + timedelta(seconds=seconds)
         tick = self.now + timedelta(seconds=60)
         while True:
             self._collect()
-            due = min([tick, *(at for at, _, _ in self._pending)])
+            due = min(tick, self._pending[0][0]) if self._pending else tick
             if due > end:
                 break
             if due > self.now:
@@ -159,17 +161,17 @@ class Post:
             if due == tick:
                 tick += timedelta(seconds=60)
                 await self._run(None)
-            for entry in sorted(self._pending, key=lambda entry: entry[:2]):
-                if entry[0] <= self.now:
-                    self._pending.remove(entry)
-                    await self._run(entry[2])
+            while self._pending and self._pending[0][0] <= self.now:
+                await self._run(heappop(self._pending)[2])
         self.clock.advance((end - self.now).total_seconds())
 
     def _collect(self) -> None:
         for sent in self.queues.take("notices"):
-            self._number += 1
-            at = self.now + timedelta(seconds=sent.delay)
-            self._pending.append((at, self._number, sent.message))
+            self._later(sent.delay, sent.message)
+
+    def _later(self, seconds: float, message: object) -> None:
+        self._number += 1
+        heappush(self._pending, (self.now + timedelta(seconds=seconds), self._number, message))
 
     async def _run(self, message: object) -> None:
         """One invocation; a killed or failed one is handed out again, as the host does."""
@@ -182,6 +184,4 @@ class Post:
             self.kills += bool(group.subgroup(Killed))
             self.restart()
             if message is not None:
-                self._number += 1
-                again = self.now + timedelta(seconds=REDELIVERY)
-                self._pending.append((again, self._number, message))
+                self._later(REDELIVERY, message)
