@@ -86,8 +86,12 @@ def keys(language: str) -> set[str]:
 
 @cache
 def _texts(language: str) -> Mapping[str, Any]:
-    path = Path(__file__).parent / "texts" / f"{language}.toml"
-    return tomllib.loads(path.read_text(encoding="utf-8"))
+    folder = Path(__file__).parent / "texts"
+    texts = tomllib.loads((folder / f"{language}.toml").read_text(encoding="utf-8"))
+    findings = folder / f"findings.{language}.toml"
+    if findings.exists():
+        texts["finding"] = tomllib.loads(findings.read_text(encoding="utf-8"))
+    return texts
 
 
 def _find(texts: Mapping[str, Any], key: str) -> str | None:

@@ -14,6 +14,7 @@ import jsonschema
 import pytest
 
 from shared.adapters.smtp import envelope
+from shared.domain.catalogue import ENTRIES, Step
 from shared.domain.deliveries import Kind
 from shared.domain.findings import Remedy
 from shared.errors import AzureFault
@@ -276,6 +277,12 @@ def test_every_text_has_the_same_blanks_to_fill():
     for key in words.keys("en"):
         a, b = english.known(key, ""), korean.known(key, "")
         assert blanks(a) == blanks(b), key
+
+
+def test_every_cause_that_may_be_told_is_said_in_korean_and_no_other():
+    told = {entry.code for entry in ENTRIES if not entry.unseen and entry.step is not Step.RESTORE}
+    said = {key.split(".")[1] for key in words.keys("ko") if key.startswith("finding.")}
+    assert said == told | {"OWNER_ADDRESS"}
 
 
 def test_a_missing_text_falls_back_to_english_and_is_reported():
