@@ -70,6 +70,7 @@ async def change(
         day=day,
         trace=trace,
         asked_by=_consent(decision),
+        excluded_luns=() if isinstance(decision, Undelete) else decision.excluded_luns,
     )
     await held.save(replace(row, intent=intent, attempts=row.attempts + 1))
     entry = InFlight(
@@ -91,6 +92,7 @@ async def change(
                 vault=vault,
                 policy=policy or vault,
                 request_id=intent.request_id,
+                excluded_luns=intent.excluded_luns,
                 item=_item(decision, vault, vm),
             )
         )

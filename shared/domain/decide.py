@@ -105,7 +105,8 @@ def _matched(
     if failed := after_failure(snapshot, people, now):
         decision, more = failed
         return _verdict(rules, decision, (*findings, *more), match, why)
-    return _verdict(rules, Enroll(vault=chosen.vault, policy=chosen.policy), findings, match, why)
+    enroll = Enroll(vault=chosen.vault, policy=chosen.policy, excluded_luns=chosen.excluded_luns)
+    return _verdict(rules, enroll, findings, match, why)
 
 
 def _absent(snapshot: Snapshot, rules: Rules) -> Verdict:

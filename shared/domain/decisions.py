@@ -32,6 +32,7 @@ class ChangePolicy:
     item: ProtectedItem
     policy: Policy
     consent: str = ""  # who allowed a weaker or one-way change
+    excluded_luns: tuple[int, ...] = ()  # every PUT replaces the list (facts §3.7)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +42,7 @@ class Resume:
     item: ProtectedItem
     policy: Policy
     consent: str
+    excluded_luns: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from shared.domain.decisions import Block, Wait
 from shared.domain.faultbook import FaultClass, class_of, finding_for
-from shared.domain.findings import Finding
+from shared.domain.findings import Finding, Severity
 from shared.domain.model import Snapshot
 from shared.domain.records import DecisionKind, PersonDecision
 from shared.domain.selection import in_force
@@ -27,7 +27,9 @@ def after_failure(
     retry = in_force(people, DecisionKind.RETRY)
     if retry is not None and retry.at > failure.at:
         return None
-    told = finding_for(failure.code, failure.message, 0, failure.recommendations)
+    told = finding_for(
+        failure.code, failure.message, 0, failure.recommendations, severity=Severity.BLOCKER
+    )
     if class_of(failure.code, 0) in _PASSING and failure.count < PATIENCE:
         until = failure.at + _PAUSES[min(failure.count, len(_PAUSES)) - 1]
         return None if now >= until else (Wait(until=until, why=f"failed {failure.code}"), ())

@@ -57,18 +57,19 @@ def existing(
         return AlreadyProtected(item=item, elsewhere=True), (_elsewhere(item),)
     if not isinstance(placed, Place) or item.policy == placed.policy.id:
         return AlreadyProtected(item=item, elsewhere=False), ()
-    return _other_policy(snapshot, match, item, placed.policy, people, now)
+    return _other_policy(snapshot, match, item, placed, people, now)
 
 
 def _other_policy(
     snapshot: Snapshot,
     match: Match,
     item: ProtectedItem,
-    target: Policy,
+    placed: Place,
     people: tuple[PersonDecision, ...],
     now: datetime,
 ) -> Found:
     """The rules want another policy: change to it only if nothing gets weaker."""
+    target = placed.policy
     undone = [at for at in snapshot.past.undone_by_others if now - at < FLAP_WINDOW]
     if len(undone) >= FLAPS:
         return AlreadyProtected(item=item, elsewhere=False), (_contended(item, target, undone),)
@@ -94,7 +95,10 @@ def _other_policy(
         consent = consent or door
     return (
         ChangePolicy(
-            item=item, policy=target, consent=consent.by if consent is not None else "rules"
+            item=item,
+            policy=target,
+            consent=consent.by if consent is not None else "rules",
+            excluded_luns=placed.excluded_luns,
         ),
         (),
     )
@@ -146,9 +150,19 @@ def _stopped(
     )
     if isinstance(placed, Place) and not elsewhere:
         if allowed is not None:
-            return Resume(item=item, policy=placed.policy, consent=allowed.by), ()
+            return Resume(
+                item=item,
+                policy=placed.policy,
+                consent=allowed.by,
+                excluded_luns=placed.excluded_luns,
+            ), ()
         if match.options.resume_stopped or (match.options.undelete and item.policy is None):
-            return Resume(item=item, policy=placed.policy, consent="rules"), ()
+            return Resume(
+                item=item,
+                policy=placed.policy,
+                consent="rules",
+                excluded_luns=placed.excluded_luns,
+            ), ()
     return Block(state=State.STOPPED), (
         finding(
             "PROTECTION_STOPPED",

@@ -7,9 +7,9 @@ from datetime import timedelta
 
 import pytest
 
-from shared.domain.ids import item_of
+from shared.domain.ids import item_of, virtual_machine
 from shared.domain.messages import Cause
-from shared.domain.model import ProtectionState, SecurityType
+from shared.domain.model import DiskFacts, ProtectionState, SecurityType
 from shared.domain.states import State
 from shared.errors import Disposition
 from tests.fakes.azure import fault
@@ -365,3 +365,24 @@ async def test_a_refusal_because_the_vm_is_gone_is_no_news_for_its_owner(house):
 
     assert (await house.row(vm.id)).state is State.GONE
     assert house.notices.reported == []
+
+
+async def test_disks_that_the_rule_leaves_out_are_left_out_of_the_put(house):
+    text = worlds.RULES.replace(
+        "default: {}", "default: {options: {shared_disks: exclude, policy_kind: enhanced}}"
+    )
+    house.rules.rules = worlds.rules(text)
+    disk = virtual_machine(worlds.SUB, "rg-app", "x").child("disks", "shared")
+    vm = worlds.vm(data_disks=worlds.data_disks(2, id=disk))
+    house.estate.disk_facts[disk.key] = DiskFacts(
+        id=disk,
+        size_gb=64,
+        storage_type="Premium_LRS",
+        max_shares=2,
+        network_access=None,
+        data_access_auth=None,
+    )
+    row = await enrolled(house, vm)
+
+    assert row.state is State.ENROLLED
+    assert house.backup.sent[0].excluded_luns == (0, 1)
