@@ -154,6 +154,8 @@ async def _today(
         doubtful = bool(doubt(swept.get(summary.subscription), now, every))
         for cell in summary.cells:
             standings[doubted(cell.standing, doubtful=doubtful)] += cell.count
+    for standing in Standing:  # the zeros too: a level stays until it is set again
+        telemetry.level("enrollment.vms", standings[standing], standing=standing.value)
     kept = [sheet for sheet in await ports.coverage.sheets() if isinstance(sheet, TrendSheet)]
     today = Day(
         day=now.date().isoformat(),

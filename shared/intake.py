@@ -26,6 +26,7 @@ def work_item(text: str, now: datetime, trace: str) -> WorkItem | None:
     found = parse(text)
     if isinstance(found, Look):
         with telemetry.span("intake", trace) as here:
+            telemetry.count("enrollment.events")
             telemetry.wide("event.taken", vm=str(found.vm), event=found.event, trace=here)
             return WorkItem(vm=str(found.vm), seen_at=now, cause=Cause.EVENT, trace=here)
     telemetry.count("enrollment.events_ignored", reason=found.reason)

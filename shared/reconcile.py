@@ -68,6 +68,8 @@ async def reconcile(ports: Ports, work: WorkItem, by: str, *, backlog: bool = Fa
     if isinstance(held, Passed):
         telemetry.count("enrollment.folded", why=held.why)
         return held.why
+    lag = (ports.clock.now() - work.seen_at).total_seconds()
+    telemetry.measure("enrollment.lag", max(lag, 0.0), cause=work.cause)
     with telemetry.span("reconcile", work.trace, vm=work.vm, cause=work.cause) as trace:
         try:
             done = await _under_claim(ports, held, work, trace)

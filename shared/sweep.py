@@ -106,6 +106,8 @@ async def sweep(ports: Ports, page: SweepPage) -> SweepMark:
     )
     await ports.ledger.put_sweep(mark)
     await ports.notices.operators_clear(f"SWEEP_SUSPICIOUS {page.subscription}", now)
+    telemetry.count("enrollment.sweeps")
+    telemetry.count("enrollment.swept_new", counts["looked: new"])
     telemetry.wide("sweep.finished", subscription=page.subscription, vms=len(seen), **counts)
     return mark
 

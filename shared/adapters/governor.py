@@ -20,6 +20,7 @@ from urllib.parse import unquote, urlsplit
 
 from azure.core.pipeline.policies import AsyncHTTPPolicy
 
+from shared import telemetry
 from shared.adapters.faults import read, request_id_of
 from shared.adapters.meters import Meter
 from shared.domain.ids import ArmId
@@ -153,6 +154,7 @@ class Governor:
         lower = {name.lower(): value for name, value in headers.items()}
         for key, remaining in _remaining(drawn, lower):
             self._meters[key].read(remaining, now)
+            telemetry.level("enrollment.budget_left", remaining, budget=key[1])
         quota = _whole(lower.get(_QUOTA, ""))
         if quota is not None and quota < self._instances:
             resets = _span(lower.get(_QUOTA_RESETS, ""))
@@ -163,6 +165,7 @@ class Governor:
     def refused(self, drawn: Drawn, code: str, text: str, seconds: float | None) -> None:
         """Learn from a 429 which budget ran out, and for how long."""
         self.throttled[drawn.action] += 1
+        telemetry.count("enrollment.throttled", action=drawn.action)
         if _ONE_RESOURCE.search(text):
             return
         if named := _NAMED_ACTION.search(text):
