@@ -99,18 +99,35 @@ async def park_notice(message: func.QueueMessage) -> None:
     await bootstrap.park_poison("notices", message.get_body())
 
 
-@app.route(route="vms/enroll", methods=["POST"], auth_level=func.AuthLevel.FUNCTION)
+# Who may ask is decided by the app itself (`shared/web/auth.py`), not by keys of the platform.
+
+
+@app.route(route="vms/enroll", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
 @answered
 async def enroll_one(req: func.HttpRequest) -> func.HttpResponse:
     """Enqueue a look at one VM: body {"vm": "<resource id>"}."""
-    return await _answered("enroll", req)
+    return await _answered("vms/enroll", req)
 
 
-@app.route(route="vms/explain", methods=["GET"], auth_level=func.AuthLevel.FUNCTION)
+@app.route(route="vms/explain", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
 @answered
 async def explain_one(req: func.HttpRequest) -> func.HttpResponse:
     """Explain one VM: ?vm=<resource id>; JSON, or text with Accept: text/plain."""
-    return await _answered("explain", req)
+    return await _answered("vms/explain", req)
+
+
+@app.route(route="coverage/{*rest}", methods=["GET", "POST"], auth_level=func.AuthLevel.ANONYMOUS)
+@answered
+async def coverage(req: func.HttpRequest) -> func.HttpResponse:
+    """Show the coverage page and what belongs to it."""
+    return await _answered(f"coverage/{req.route_params.get('rest') or ''}", req)
+
+
+@app.route(route="doctor", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+@answered
+async def doctor(req: func.HttpRequest) -> func.HttpResponse:
+    """Say what the app can reach and do under its own identity, for `ops doctor`."""
+    return await _answered("doctor", req)
 
 
 @app.route(route="health", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
@@ -132,6 +149,5 @@ async def _answered(what: str, req: func.HttpRequest) -> func.HttpResponse:
     return func.HttpResponse(
         answer.body,
         status_code=answer.status,
-        mimetype=answer.kind,
-        headers=dict(answer.headers),
+        headers={**answer.headers, "Content-Type": answer.kind},
     )

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from shared.adapters.assembly import Foundation
     from shared.notify import Notifier
     from shared.ports import Clock, ParkedMessages, Ports
+    from shared.web.desk import Desk
     from shared.web.http import Answer
 
     Params = Mapping[str, str]
@@ -32,6 +33,7 @@ class _Process:
     foundation: Foundation | None = None
     ports: Ports | None = None
     notifier: Notifier | None = None
+    desk: Desk | None = None
 
 
 def settings() -> Settings:
@@ -140,6 +142,7 @@ async def watch() -> None:
     from shared.watch import watch as settle_all
 
     await settle_all(await ports())
+    await _ran("watch")
 
 
 async def sweep_tick() -> None:
@@ -149,12 +152,14 @@ async def sweep_tick() -> None:
 
     await tick(await ports())
     await recount(await ports())
+    await _ran("sweep")
 
 
 async def tick_notices() -> None:
     """Re-drive notices."""
     outbox = await notifier()
     await outbox.tick((await clock()).now())
+    await _ran("notices")
 
 
 async def park_poison(queue: str, body: bytes) -> None:
@@ -168,12 +173,27 @@ async def answer(
     what: str, *, method: str, url: str, params: Params, headers: Params, body: bytes
 ) -> Answer:
     """Answer one HTTP request."""
-    from shared.web.api import respond
     from shared.web.http import Request
+    from shared.web.routes import respond
 
     named = {name.lower(): value for name, value in headers.items()}
     request = Request(method=method, url=url, params=params, headers=named, body=body)
-    return await respond(what, request, ports)
+    return await respond(what, request, _desk)
+
+
+async def _desk() -> Desk:
+    opened, outbox = await ports(), await notifier()
+    if _Process.desk is None:
+        from shared.adapters.assembly import desk
+
+        _Process.desk = desk(await _foundation(), opened, outbox)
+    return _Process.desk
+
+
+async def _ran(timer: str) -> None:
+    """Note that a timer did its work: the page and `doctor` miss it when it does not."""
+    opened = await ports()
+    await opened.ledger.note(f"ran-{timer}", opened.clock.now().isoformat())
 
 
 async def _decoded(queue: str, body: bytes) -> WorkItem | SweepPage | NoticeItem | None:

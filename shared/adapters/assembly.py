@@ -10,6 +10,7 @@ from shared.settings import Settings
 
 if TYPE_CHECKING:
     from shared.notify import Notifier
+    from shared.web.desk import Desk
 
 
 class Foundation:
@@ -73,3 +74,17 @@ def assemble(foundation: Foundation) -> tuple[Ports, Notifier]:
         notices=notifier,
     )
     return ports, notifier
+
+
+def desk(foundation: Foundation, ports: Ports, notifier: Notifier) -> Desk:
+    """Build what the page and the API reach."""
+    from shared.adapters.notice_store import TableNoticeStore
+    from shared.adapters.signing_keys import EntraSigningKeys
+    from shared.web.desk import Desk
+
+    return Desk(
+        ports=ports,
+        keys=EntraSigningKeys(foundation.clients, foundation.settings),
+        notices=TableNoticeStore(foundation.stores),
+        hush=notifier,
+    )
