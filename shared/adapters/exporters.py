@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from opentelemetry.metrics import Meter
 from opentelemetry.sdk._logs import LoggerProvider, LoggingHandler
@@ -25,6 +26,9 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExport
 from opentelemetry.trace import Tracer
 
 from shared.settings import Settings
+
+if TYPE_CHECKING:
+    from azure.core.credentials import TokenCredential
 
 SCOPE = "vm-backup-auto-enrollment"
 
@@ -84,8 +88,18 @@ def _exporters(settings: Settings) -> tuple[SpanExporter, MetricExporter, LogRec
     )
 
     target = settings.monitor_connection
+    credential = _credential(settings)
     return (
-        AzureMonitorTraceExporter(connection_string=target),
-        AzureMonitorMetricExporter(connection_string=target),
-        AzureMonitorLogExporter(connection_string=target),
+        AzureMonitorTraceExporter(connection_string=target, credential=credential),
+        AzureMonitorMetricExporter(connection_string=target, credential=credential),
+        AzureMonitorLogExporter(connection_string=target, credential=credential),
     )
+
+
+def _credential(settings: Settings) -> TokenCredential | None:
+    """Sign in to ingestion: in Azure its local authentication is off (infra/modules/telemetry.bicep)."""
+    if not settings.identity_client_id:
+        return None
+    from azure.identity import ManagedIdentityCredential
+
+    return ManagedIdentityCredential(client_id=settings.identity_client_id)
