@@ -12,6 +12,7 @@ from datetime import datetime
 
 from shared.domain.catalogue import CATALOGUE, Step
 from shared.domain.coverage import Standing, standing_of
+from shared.domain.decisions import Gone
 from shared.domain.explain import Explanation
 from shared.domain.findings import Finding, Severity
 from shared.domain.ids import ArmId
@@ -19,7 +20,7 @@ from shared.domain.letters import Links
 from shared.domain.notices import Notice
 from shared.domain.records import DecisionKind, PersonDecision, Row
 from shared.errors import AzureFault, BadArmId, BadRules
-from shared.explaining import explanation
+from shared.explaining import Explained, explanation
 from shared.settings import Settings
 from shared.web.api import machine
 from shared.web.auth import Caller, Role
@@ -55,9 +56,9 @@ async def show(desk: Desk, request: Request, caller: Caller) -> Answer:
     ports = desk.ports
     found = await ports.ledger.read(vm)
     row = found[0] if found is not None else None
-    told, unknown = await _told(desk, vm)
-    gone = row is None and told is not None and not told.checklist
-    if row is None and (told is None or gone):
+    answer, unknown = await _told(desk, vm)
+    told = answer.explanation if answer is not None else None
+    if row is None and (answer is None or answer.decision == Gone.__name__):
         text = unknown or "Neither Azure nor the ledger knows this VM."
         return page("stopped.html", status=404, title="No such VM", text=text, link="")
     notice = await desk.notice(vm)
@@ -89,9 +90,9 @@ async def show(desk: Desk, request: Request, caller: Caller) -> Answer:
     )
 
 
-async def _told(desk: Desk, vm: ArmId) -> tuple[Explanation | None, str]:
+async def _told(desk: Desk, vm: ArmId) -> tuple[Explained | None, str]:
     try:
-        return (await explanation(desk.ports, vm)).explanation, ""
+        return await explanation(desk.ports, vm), ""
     except AzureFault as fault:
         return None, f"Azure did not answer now ({fault.operation} {fault.code or fault.status})."
     except BadRules:
