@@ -17,7 +17,9 @@ param resourceGroupName string = 'rg-${environmentName}'
 param tags object = {}
 
 @description('Subscriptions whose VMs are served; empty: every one the identity can read.')
-param subscriptions array = [subscription().subscriptionId]
+param subscriptions array = [
+  subscription().subscriptionId
+]
 
 @description('observe decides and reports, changes nothing; enforce enrolls. Read `ops plan` before.')
 @allowed(['observe', 'enforce'])
