@@ -16,53 +16,13 @@ from typing import Any
 from urllib.parse import urlsplit
 from uuid import UUID
 
+from shared.clouds import CLOUDS, Cloud
 from shared.errors import BadSettings
 
 
 class Mode(StrEnum):
     OBSERVE = "observe"  # decides and reports everything, changes nothing
     ENFORCE = "enforce"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cloud:
-    """Endpoints of one Azure cloud. ``ca_file`` only for a simulated one."""
-
-    name: str
-    arm: str
-    audience: str
-    authority: str
-    portal: str
-    ca_file: str = ""
-
-    @property
-    def scope(self) -> str:
-        return self.audience.rstrip("/") + "/.default"
-
-
-CLOUDS: Mapping[str, Cloud] = {
-    "public": Cloud(
-        name="public",
-        arm="https://management.azure.com",
-        audience="https://management.azure.com",
-        authority="https://login.microsoftonline.com",
-        portal="https://portal.azure.com",
-    ),
-    "usgov": Cloud(
-        name="usgov",
-        arm="https://management.usgovcloudapi.net",
-        audience="https://management.usgovcloudapi.net",
-        authority="https://login.microsoftonline.us",
-        portal="https://portal.azure.us",
-    ),
-    "china": Cloud(
-        name="china",
-        arm="https://management.chinacloudapi.cn",
-        audience="https://management.chinacloudapi.cn",
-        authority="https://login.chinacloudapi.cn",
-        portal="https://portal.azure.cn",
-    ),
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,158 +83,56 @@ class Entry:
     secret: bool = False
 
 
+def _entry(name: str, default: str | None, text: str, *, secret: bool = False) -> Entry:
+    return Entry(name=name, default=default, text=text, secret=secret)
+
+
+# fmt: off
 TABLE: tuple[Entry, ...] = (
-    Entry(name="TENANT_ID", default=None, text="Entra tenant; one deployment serves one."),
-    Entry(
-        name="SUBSCRIPTIONS",
-        default="",
-        text="Subscription ids, comma separated; empty: every one the identity can read.",
-    ),
-    Entry(
-        name="MODE",
-        default="observe",
-        text="observe decides and reports, changes nothing; enforce enrolls.",
-    ),
-    Entry(
-        name="ENROLL_SINCE",
-        default="9999-12-31T00:00:00Z",
-        text="In enforce, VMs created before this UTC time are touched only by backfill.",
-    ),
-    Entry(
-        name="RULES_URI", default=None, text="The rules file: a blob URL, or a path on a laptop."
-    ),
-    Entry(
-        name="RULES_CHECK_SECONDS", default="60", text="How often a newer rules file is looked for."
-    ),
-    Entry(
-        name="AZURE_CLOUD",
-        default="public",
-        text="public, usgov, china, or custom with the next four.",
-    ),
-    Entry(name="AZURE_CLOUD_ARM_ENDPOINT", default="", text="Custom cloud: ARM endpoint."),
-    Entry(
-        name="AZURE_CLOUD_ARM_AUDIENCE",
-        default="",
-        text="Custom cloud: token audience; empty: the endpoint.",
-    ),
-    Entry(name="AZURE_CLOUD_AUTHORITY", default="", text="Custom cloud: sign-in endpoint."),
-    Entry(name="AZURE_CLOUD_CA_FILE", default="", text="Custom cloud: file with the CA to trust."),
-    Entry(
-        name="CLOCK",
-        default="system",
-        text="system, or the simulator's clock URL (only with a loopback ARM endpoint).",
-    ),
-    Entry(
-        name="AzureWebJobsStorage",
-        default="",
-        text="Connection string of the storage emulator; empty in Azure, where the identity is used.",
-        secret=True,
-    ),
-    Entry(
-        name="AzureWebJobsStorage__queueServiceUri",
-        default="",
-        text="Queue endpoint, used with the identity.",
-    ),
-    Entry(
-        name="AzureWebJobsStorage__tableServiceUri",
-        default="",
-        text="Table endpoint, used with the identity.",
-    ),
-    Entry(
-        name="AzureWebJobsStorage__blobServiceUri",
-        default="",
-        text="Blob endpoint, used with the identity.",
-    ),
-    Entry(name="AZURE_CLIENT_ID", default="", text="Client id of the user-assigned identity."),
-    Entry(
-        name="INSTANCES",
-        default="4",
-        text="Instance cap of the queue functions; budgets are divided by it.",
-    ),
-    Entry(
-        name="CHANGES_PER_HOUR",
-        default="500",
-        text="Ceiling of changes per subscription and hour, all causes together.",
-    ),
-    Entry(
-        name="CHANGES_PER_DAY",
-        default="2000",
-        text="Ceiling of changes per subscription and UTC day.",
-    ),
-    Entry(
-        name="DIRECTORY_SECONDS",
-        default="900",
-        text="Age at which vaults and policies are listed again.",
-    ),
-    Entry(name="INDEX_SECONDS", default="900", text="Age at which the item index is loaded again."),
-    Entry(name="SWEEP_SECONDS", default="900", text="How often every subscription is swept."),
-    Entry(
-        name="PLACE_CAP",
-        default="240",
-        text="New VMs per vault and UTC day; Azure's limit is 250 and its day boundary unknown.",
-    ),
-    Entry(
-        name="VAULT_IN_FLIGHT",
-        default="100",
-        text="Enables in flight per vault, all instances together.",
-    ),
-    Entry(name="BACKUP_API_VERSION", default="2025-02-01", text="Api-version of Azure Backup."),
-    Entry(name="VAULT_API_VERSION", default="2025-08-01", text="Api-version of vaults."),
-    Entry(
-        name="COMPUTE_API_VERSION", default="2024-07-01", text="Api-version of virtual machines."
-    ),
-    Entry(
-        name="OWNER_TAGS",
-        default="owner,contact,backup-owner",
-        text="Tags that may name an owner, first wins; on VM, group, subscription.",
-    ),
-    Entry(
-        name="OPERATORS",
-        default="",
-        text="Who hears of the service's own troubles: mail addresses or channel names.",
-    ),
-    Entry(
-        name="TEAMS_WEBHOOK_URL", default="", text="Default Teams Workflows webhook.", secret=True
-    ),
-    Entry(
-        name="SMTP_URL",
-        default="",
-        text="smtp://user:password@host:port (STARTTLS) or smtps://.",
-        secret=True,
-    ),
-    Entry(name="MAIL_FROM", default="", text="Sender of mails."),
-    Entry(
-        name="ACS_ENDPOINT",
-        default="",
-        text="Azure Communication Services endpoint for mail; empty: SMTP.",
-    ),
-    Entry(
-        name="TOPIC_ENDPOINT", default="", text="Event Grid custom topic for outcomes; empty: none."
-    ),
-    Entry(name="PAGE_URL", default="", text="Public address of this app, for links in notices."),
-    Entry(
-        name="AUTH_CLIENT_ID",
-        default="",
-        text="Entra application whose tokens open the coverage page.",
-    ),
-    Entry(
-        name="LOCAL_SIGN_IN",
-        default="",
-        text="Laptop only: password of the local sign-in page (needs a loopback ARM endpoint).",
-        secret=True,
-    ),
-    Entry(
-        name="LANGUAGES", default="en", text="Languages of notices, first is the default: en, ko."
-    ),
-    Entry(name="TELEMETRY_EXPORTER", default="none", text="none, console, otlp or azuremonitor."),
-    Entry(name="OTEL_EXPORTER_OTLP_ENDPOINT", default="", text="Endpoint of the otlp exporter."),
-    Entry(
-        name="APPLICATIONINSIGHTS_CONNECTION_STRING",
-        default="",
-        text="Target of the azuremonitor exporter.",
-        secret=True,
-    ),
+    _entry("TENANT_ID", None, "Entra tenant; one deployment serves one."),
+    _entry("SUBSCRIPTIONS", "", "Subscription ids, comma separated; empty: every one the identity can read."),
+    _entry("MODE", "observe", "observe decides and reports, changes nothing; enforce enrolls."),
+    _entry("ENROLL_SINCE", "9999-12-31T00:00:00Z", "In enforce, VMs created before this UTC time are touched only by backfill."),
+    _entry("RULES_URI", None, "The rules file: a blob URL, or a path on a laptop."),
+    _entry("RULES_CHECK_SECONDS", "60", "How often a newer rules file is looked for."),
+    _entry("AZURE_CLOUD", "public", "public, usgov, china, or custom with the next four."),
+    _entry("AZURE_CLOUD_ARM_ENDPOINT", "", "Custom cloud: ARM endpoint."),
+    _entry("AZURE_CLOUD_ARM_AUDIENCE", "", "Custom cloud: token audience; empty: the endpoint."),
+    _entry("AZURE_CLOUD_AUTHORITY", "", "Custom cloud: sign-in endpoint."),
+    _entry("AZURE_CLOUD_CA_FILE", "", "Custom cloud: file with the CA to trust."),
+    _entry("CLOCK", "system", "system, or the simulator's clock URL (only with a loopback ARM endpoint)."),
+    _entry("AzureWebJobsStorage", "", "Connection string of the storage emulator; empty in Azure, where the identity is used.", secret=True),
+    _entry("AzureWebJobsStorage__queueServiceUri", "", "Queue endpoint, used with the identity."),
+    _entry("AzureWebJobsStorage__tableServiceUri", "", "Table endpoint, used with the identity."),
+    _entry("AzureWebJobsStorage__blobServiceUri", "", "Blob endpoint, used with the identity."),
+    _entry("AZURE_CLIENT_ID", "", "Client id of the user-assigned identity."),
+    _entry("INSTANCES", "4", "Instance cap of the queue functions; budgets are divided by it."),
+    _entry("CHANGES_PER_HOUR", "500", "Ceiling of changes per subscription and hour, all causes together."),
+    _entry("CHANGES_PER_DAY", "2000", "Ceiling of changes per subscription and UTC day."),
+    _entry("DIRECTORY_SECONDS", "900", "Age at which vaults and policies are listed again."),
+    _entry("INDEX_SECONDS", "900", "Age at which the item index is loaded again."),
+    _entry("SWEEP_SECONDS", "900", "How often every subscription is swept."),
+    _entry("PLACE_CAP", "240", "New VMs per vault and UTC day; Azure's limit is 250 and its day boundary unknown."),
+    _entry("VAULT_IN_FLIGHT", "100", "Enables in flight per vault, all instances together."),
+    _entry("BACKUP_API_VERSION", "2025-02-01", "Api-version of Azure Backup."),
+    _entry("VAULT_API_VERSION", "2025-08-01", "Api-version of vaults."),
+    _entry("COMPUTE_API_VERSION", "2024-07-01", "Api-version of virtual machines."),
+    _entry("OWNER_TAGS", "owner,contact,backup-owner", "Tags that may name an owner, first wins; on VM, group, subscription."),
+    _entry("OPERATORS", "", "Who hears of the service's own troubles: mail addresses or channel names."),
+    _entry("TEAMS_WEBHOOK_URL", "", "Default Teams Workflows webhook.", secret=True),
+    _entry("SMTP_URL", "", "smtp://user:password@host:port (STARTTLS) or smtps://.", secret=True),
+    _entry("MAIL_FROM", "", "Sender of mails."),
+    _entry("ACS_ENDPOINT", "", "Azure Communication Services endpoint for mail; empty: SMTP."),
+    _entry("TOPIC_ENDPOINT", "", "Event Grid custom topic for outcomes; empty: none."),
+    _entry("PAGE_URL", "", "Public address of this app, for links in notices."),
+    _entry("AUTH_CLIENT_ID", "", "Entra application whose tokens open the coverage page."),
+    _entry("LOCAL_SIGN_IN", "", "Laptop only: password of the local sign-in page (needs a loopback ARM endpoint).", secret=True),
+    _entry("LANGUAGES", "en", "Languages of notices, first is the default: en, ko."),
+    _entry("TELEMETRY_EXPORTER", "none", "none, console, otlp or azuremonitor."),
+    _entry("OTEL_EXPORTER_OTLP_ENDPOINT", "", "Endpoint of the otlp exporter."),
+    _entry("APPLICATIONINSIGHTS_CONNECTION_STRING", "", "Target of the azuremonitor exporter.", secret=True),
 )
+# fmt: on
 
 
 def from_environment() -> Settings:
