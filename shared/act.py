@@ -20,7 +20,7 @@ from shared.claims import Held
 from shared.domain.decisions import Change as Decided
 from shared.domain.decisions import ChangePolicy, Enroll, Resume, Undelete
 from shared.domain.ids import ArmId, item_of
-from shared.domain.messages import Cause, WorkItem
+from shared.domain.messages import WorkItem
 from shared.domain.records import ChangeKind, InFlight, Intent, Look, Row
 from shared.errors import AzureFault
 from shared.ports import Change, Ports
@@ -28,6 +28,13 @@ from shared.ports import Change, Ports
 FIRST_LOOK = timedelta(seconds=40)  # of 631 recorded enables the median took 35 s (report §1.1)
 SLACK = timedelta(seconds=100)  # second look; a look further off than that is brought forward
 SETTLES_WITHOUT_JOB = timedelta(seconds=180)  # longest wait for a job to appear
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sent:
+    """Azure accepted the change; the run's release writes this into the row (step f)."""
+
+    intent: Intent
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,8 +48,8 @@ class Postponed:
 
 async def change(
     ports: Ports, held: Held, row: Row, decision: Decided, work: WorkItem, trace: str
-) -> Postponed | None:
-    """Send one change and record it; ``row`` is what else is to be written with its intent.
+) -> Sent | Postponed:
+    """Send one change; ``row`` is what else is to be written with its intent.
 
     Raises:
         AzureFault: a refusal has taken the intent back; any other failure leaves it on the row,
@@ -54,13 +61,8 @@ async def change(
     vault, policy, kind = _target(decision)
     day = now.date().isoformat()
     vm = work.vm_id
-    if postponed := await _over_ceiling(ports, vm.subscription, work.cause, now):
+    if postponed := await _no_room(ports, vault, kind, work, now):
         return postponed
-    if kind is ChangeKind.ENROLL:
-        if not await ports.ledger.take_place(vault, day, vm, ports.settings.place_cap):
-            return Postponed(seconds=0.0, why="vault-full-today", full=vault)
-        if wait := await ports.pace.vault_slot(vault):
-            return Postponed(seconds=wait, why="vault-busy")
     intent = Intent(
         kind=kind,
         vault=str(vault),
@@ -70,20 +72,20 @@ async def change(
         day=day,
         trace=trace,
         asked_by=_consent(decision),
-        excluded_luns=() if isinstance(decision, Undelete) else decision.excluded_luns,
+        excluded_luns=_excluded(decision),
     )
     await held.save(replace(row, intent=intent, attempts=row.attempts + 1))
-    entry = InFlight(
-        vm=held.row.vm,
-        vault=intent.vault,
-        request_id=intent.request_id,
-        sent_at=now,
-        kind=kind,
-        trace=trace,
+    await ports.ledger.put_in_flight(
+        InFlight(
+            vm=held.row.vm,
+            vault=intent.vault,
+            request_id=intent.request_id,
+            sent_at=now,
+            kind=kind,
+            trace=trace,
+        )
     )
-    await ports.ledger.put_in_flight(entry)
     await look_at(ports, vault, now)
-    await ports.ledger.count_change(vm.subscription, now)
     try:
         accepted = await ports.backup.send(
             Change(
@@ -109,9 +111,7 @@ async def change(
         request=intent.request_id,
         trace=trace,
     )
-    done = replace(intent, accepted_at=ports.clock.now(), operation=accepted.operation)
-    await held.save(replace(held.row, intent=done))
-    return None
+    return Sent(intent=replace(intent, accepted_at=ports.clock.now(), operation=accepted.operation))
 
 
 async def taken_back(ports: Ports, held: Held) -> None:
@@ -128,8 +128,7 @@ async def taken_back(ports: Ports, held: Held) -> None:
 
 async def look_at(ports: Ports, vault: ArmId, sent: datetime) -> None:
     """Make sure that the watch looks at this vault's jobs, first 40 s after the oldest change."""
-    looks = {ArmId.parse(look.vault): look for look in await ports.ledger.looks()}
-    known = looks.get(vault)
+    known = await ports.ledger.look(vault)
     if known is None or known.next_at > sent + SLACK:
         await ports.ledger.put_look(
             Look(vault=str(vault), next_at=sent + FIRST_LOOK, interval=60.0, oldest=sent)
@@ -167,27 +166,62 @@ def _consent(decision: Decided) -> str:
     return "" if isinstance(decision, Enroll) else decision.consent
 
 
-async def _over_ceiling(
-    ports: Ports, subscription: str, cause: Cause, now: datetime
+def _excluded(decision: Decided) -> tuple[int, ...]:
+    return () if isinstance(decision, Undelete) else decision.excluded_luns
+
+
+async def _no_room(
+    ports: Ports, vault: ArmId, kind: ChangeKind, work: WorkItem, now: datetime
 ) -> Postponed | None:
-    """Bound the blast radius: one ceiling for all causes (DESIGN §3.14)."""
-    hour, day = await ports.ledger.changes(subscription, now)
-    next_hour = now.replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)
-    next_day = now.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
-    if day >= ports.settings.changes_per_day:
-        until, reached = next_day, f"{day} changes today"
-    elif hour >= ports.settings.changes_per_hour:
-        until, reached = next_hour, f"{hour} changes this hour"
-    else:
+    """Take a place, a slot of the vault and one of the hour's changes; or say what is missing.
+
+    The ceiling is looked at first, so that a thousand VMs that must wait take no places, and
+    counted last, so that what is not sent is not counted.
+    """
+    vm, settings = work.vm_id, ports.settings
+    hour, day = await ports.ledger.changes(vm.subscription, now)
+    if hour >= settings.changes_per_hour or day >= settings.changes_per_day:
+        return await _over_ceiling(ports, work, now)
+    if kind is ChangeKind.ENROLL:
+        today = now.date().isoformat()
+        if not await ports.ledger.take_place(vault, today, vm, settings.place_cap):
+            return Postponed(seconds=0.0, why="vault-full-today", full=vault)
+        if wait := await ports.pace.vault_slot(vault):
+            return Postponed(seconds=wait, why="vault-busy")
+    if await ports.ledger.count_change(
+        vm.subscription, now, per_hour=settings.changes_per_hour, per_day=settings.changes_per_day
+    ):
         return None
+    if kind is ChangeKind.ENROLL:
+        ports.pace.settled(vault)
+        await ports.ledger.give_place(vault, now.date().isoformat(), vm)
+    return await _over_ceiling(ports, work, now)
+
+
+async def _over_ceiling(ports: Ports, work: WorkItem, now: datetime) -> Postponed:
+    """Bound the blast radius: one ceiling for all causes (DESIGN §3.14)."""
+    subscription = work.vm_id.subscription
+    hour, day = await ports.ledger.changes(subscription, now)
+    if day >= ports.settings.changes_per_day:
+        until, reached = _next_day(now), f"{day} changes today"
+    else:
+        until, reached = _next_hour(now), f"{hour} changes this hour"
     await ports.notices.tell_operators(
         "CEILING_REACHED",
         "The ceiling of changes was reached; further VMs wait. Raise CHANGES_PER_HOUR or "
         "CHANGES_PER_DAY if this is intended.",
-        f"subscription {subscription}: {reached} (last cause: {cause})",
+        f"subscription {subscription}: {reached} (last cause: {work.cause})",
         now,
     )
     return Postponed(seconds=(until - now).total_seconds(), why="ceiling")
+
+
+def _next_hour(now: datetime) -> datetime:
+    return now.replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)
+
+
+def _next_day(now: datetime) -> datetime:
+    return now.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
 
 
 def unresolved(row: Row) -> bool:
@@ -195,6 +229,6 @@ def unresolved(row: Row) -> bool:
     return row.intent is not None and row.intent.accepted_at is None
 
 
-def in_flight(row: Row) -> bool:
-    """Tell whether Azure has accepted a change that is not settled."""
-    return row.intent is not None and row.intent.accepted_at is not None
+def in_flight(row: Row) -> Intent | None:
+    """Give the change that Azure has accepted and nobody has settled."""
+    return row.intent if row.intent is not None and row.intent.accepted_at is not None else None

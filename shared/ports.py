@@ -7,6 +7,7 @@ contract suite runs against both. SDK models never cross a port. Every method ma
 
 from __future__ import annotations
 
+import sys
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -218,6 +219,7 @@ class Pace(Protocol):
 # --- storage -------------------------------------------------------------------------------------
 
 type Etag = str
+NO_CEILING = sys.maxsize
 
 
 class Ledger(Protocol):
@@ -252,6 +254,7 @@ class Ledger(Protocol):
         """Remove the entry if it is still the one of this request."""
 
     async def looks(self) -> tuple[Look, ...]: ...
+    async def look(self, vault: ArmId) -> Look | None: ...
     async def put_look(self, look: Look) -> None: ...
     async def drop_look(self, vault: ArmId) -> None: ...
 
@@ -263,7 +266,16 @@ class Ledger(Protocol):
     async def places(self, vault: ArmId, day: str) -> int: ...
 
     # changes per subscription and hour/day, for the ceiling
-    async def count_change(self, subscription: str, at: datetime) -> None: ...
+    async def count_change(
+        self,
+        subscription: str,
+        at: datetime,
+        *,
+        per_hour: int = NO_CEILING,
+        per_day: int = NO_CEILING,
+    ) -> bool:
+        """Count one change, or none and give False, if a ceiling is reached."""
+
     async def changes(self, subscription: str, at: datetime) -> tuple[int, int]:
         """Changes counted in this hour and in this UTC day."""
 

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from msgspec.structs import replace
 
 from shared import telemetry
-from shared.act import change, in_flight, unresolved
+from shared.act import SETTLES_WITHOUT_JOB, Sent, change, in_flight, look_at, unresolved
 from shared.claims import Held, Passed, claim, folded
 from shared.domain.decide import decide
 from shared.domain.decisions import Change, On, Verdict
@@ -23,7 +23,7 @@ from shared.domain.guard import describe, held_back
 from shared.domain.ids import ArmId
 from shared.domain.messages import Cause, WorkItem
 from shared.domain.model import Snapshot
-from shared.domain.records import PastFailure, Row
+from shared.domain.records import Intent, PastFailure, Row
 from shared.errors import AzureFault, Conflict, Disposition
 from shared.gather import gather
 from shared.ledger_rows import move, observed
@@ -61,7 +61,8 @@ async def reconcile(ports: Ports, work: WorkItem, by: str, *, backlog: bool = Fa
     if seen is not None and (why := folded(seen[0], work, by, ports.clock.now())):
         telemetry.count("enrollment.folded", why=why)
         return why
-    if seconds := await ports.pace.slot(vm.subscription, urgent=not backlog):
+    asks_azure = seen is None or in_flight(seen[0]) is None
+    if asks_azure and (seconds := await ports.pace.slot(vm.subscription, urgent=not backlog)):
         await ports.queues.send(work, delay=seconds, backlog=backlog)
         return "paced"
     held = await claim(ports.ledger, work, by, ports.clock.now(), seen)
@@ -93,8 +94,8 @@ async def _under_claim(ports: Ports, held: Held, work: WorkItem, trace: str) -> 
     try:
         if unresolved(held.row):
             await resolve(ports, held)
-        if in_flight(held.row):  # the watch settles it, and looks again because of `again`
-            return _Done(row=replace(held.row, again=ports.clock.now()), outcome=IN_FLIGHT)
+        if (intent := in_flight(held.row)) is not None:
+            return await _flying(ports, held, intent)
         return await _decided(ports, held, work, trace)
     except AzureFault as fault:
         now = ports.clock.now()
@@ -104,6 +105,15 @@ async def _under_claim(ports: Ports, held: Held, work: WorkItem, trace: str) -> 
         if fault.disposition is Disposition.RAISE:
             raise
         return await _could_not(ports, held.row, fault, trace)
+
+
+async def _flying(ports: Ports, held: Held, intent: Intent) -> _Done:
+    """Leave a change to the watch, which looks again because of `again`; see that it does."""
+    now = ports.clock.now()
+    vault = ArmId.parse(intent.vault)
+    if now - intent.at > SETTLES_WITHOUT_JOB and await ports.ledger.look(vault) is None:
+        await look_at(ports, vault, now)
+    return _Done(row=replace(held.row, again=now), outcome=IN_FLIGHT)
 
 
 async def _decided(ports: Ports, held: Held, work: WorkItem, trace: str) -> _Done:
@@ -128,7 +138,7 @@ async def _decided(ports: Ports, held: Held, work: WorkItem, trace: str) -> _Don
             done = _Done(row=replace(row, would=describe(verdict.decision)), outcome="observed")
             return await _told(ports, done, snapshot, verdict, trace)
         try:
-            postponed = await change(ports, held, row, verdict.decision, work, trace)
+            sent = await change(ports, held, row, verdict.decision, work, trace)
         except AzureFault as fault:
             if unresolved(held.row):
                 raise
@@ -138,13 +148,14 @@ async def _decided(ports: Ports, held: Held, work: WorkItem, trace: str) -> _Don
             # what was refused may have been overtaken: deleted, moved, protected by another
             snapshot = await gather(ports, work.vm_id, held.row, ports.clock.now())
             continue
-        if postponed is None:
-            row = move(held.row, On.SENT, now, describe(verdict.decision), trace=trace)
+        if isinstance(sent, Sent):
+            row = replace(held.row, intent=sent.intent)
+            row = move(row, On.SENT, now, describe(verdict.decision), trace=trace)
             return _Done(row=row, outcome=verdict.kind)
-        if postponed.full is None:
-            later = now + timedelta(seconds=postponed.seconds)
-            return _waiting(move(row, On.WAIT, now, postponed.why), later, postponed.why)
-        snapshot = _full(snapshot, postponed.full)
+        if sent.full is None:
+            later = now + timedelta(seconds=sent.seconds)
+            return _waiting(move(row, On.WAIT, now, sent.why), later, sent.why)
+        snapshot = _full(snapshot, sent.full)
     else:
         return _waiting(move(row, On.WAIT, now, "vaults-full"), now + AFTER_FAULT, "vaults-full")
     row, until = await recorded(ports, row, snapshot, verdict, now)

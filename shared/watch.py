@@ -7,13 +7,13 @@ what is in flight, not what the vault holds. Called by the timer `watch_enrollme
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from msgspec.structs import replace
 
 from shared import telemetry
-from shared.act import FIRST_LOOK, SETTLES_WITHOUT_JOB, SLACK
+from shared.act import FIRST_LOOK, SETTLES_WITHOUT_JOB, SLACK, look_at
 from shared.domain.ids import ArmId, item_of
 from shared.domain.records import InFlight, Look
 from shared.errors import AzureFault
@@ -58,40 +58,53 @@ async def _vault(ports: Ports, look: Look) -> int:
     vault = ArmId.parse(look.vault)
     entries = await ports.ledger.in_flight(vault)
     if not entries:
-        await ports.ledger.drop_look(vault)
+        await _over(ports, vault)
         return 0
     now = ports.clock.now()
     if wait := ports.pace.may_read(vault.subscription, JOBS):
         await _again(ports, look, timedelta(seconds=wait))
         return 0
     jobs = await _jobs(ports, vault, entries)
-    settled = 0
-    left: list[InFlight] = []
-    for entry in entries:
-        job = jobs.get(entry.request_id.lower())
-        ending = ending_of(job, now) if job is not None else await _alone(ports, entry, now)
-        if ending is not None and await settle(ports, entry, ending):
-            settled += 1
-        else:
-            left.append(entry)
+    limit = asyncio.Semaphore(_AT_ONCE)
+
+    async def one(entry: InFlight) -> bool:
+        async with limit:
+            job = jobs.get(entry.request_id.lower())
+            ending = ending_of(job, now) if job is not None else await _alone(ports, entry, now)
+            return ending is not None and await settle(ports, entry, ending)
+
+    async with asyncio.TaskGroup() as group:
+        tasks = [(entry, group.create_task(one(entry))) for entry in entries]
+    left = [entry for entry, task in tasks if not task.result()]
     if left:
         oldest = min(entry.sent_at for entry in left)
         await ports.ledger.put_look(replace(look, next_at=next_look(oldest, now), oldest=oldest))
-    elif not await ports.ledger.in_flight(vault):
-        await ports.ledger.drop_look(vault)
-    return settled
+    else:
+        await _over(ports, vault)
+    return len(entries) - len(left)
 
 
-async def _jobs(ports: Ports, vault: ArmId, entries: Iterable[InFlight]) -> dict[str, Job]:
-    """Give the jobs of these changes by request id, from one walk per kind of operation."""
-    wanted: dict[str, datetime] = {}
-    for entry in entries:
-        operation = OPERATION_OF[entry.kind]
-        wanted[operation] = min(wanted.get(operation, entry.sent_at), entry.sent_at)
+async def _over(ports: Ports, vault: ArmId) -> None:
+    """Stop looking at a vault, unless a change was sent in this moment."""
+    await ports.ledger.drop_look(vault)
+    if late := await ports.ledger.in_flight(vault):
+        await look_at(ports, vault, min(entry.sent_at for entry in late))
+
+
+async def _jobs(ports: Ports, vault: ArmId, entries: Sequence[InFlight]) -> dict[str, Job]:
+    """Give the jobs of these changes by request id, from one walk per kind of operation.
+
+    A walk goes back to the oldest change, and ends sooner once every job was seen.
+    """
     found: dict[str, Job] = {}
-    for operation, oldest in wanted.items():
-        async for page in ports.backup.jobs(vault, since=oldest - _CLOCKS, operation=operation):
+    for operation in {OPERATION_OF[entry.kind] for entry in entries}:
+        mine = [entry for entry in entries if OPERATION_OF[entry.kind] == operation]
+        wanted = {entry.request_id.lower() for entry in mine}
+        since = min(entry.sent_at for entry in mine) - _CLOCKS
+        async for page in ports.backup.jobs(vault, since=since, operation=operation):
             found |= {job.request_id.lower(): job for job in page if job.request_id}
+            if wanted <= found.keys():
+                break
     return found
 
 
@@ -132,13 +145,13 @@ async def _alone(ports: Ports, entry: InFlight, now: datetime) -> Ending | None:
 def next_look(oldest: datetime, now: datetime) -> datetime:
     """Give the time of the next look: 40 s and 100 s after the oldest change, then slower.
 
-    Most enables end after 31 s or 91 s (report §1.1).
+    Most enables end after 31 s or 91 s (report §1.1). A burst is seen as its first change was; the
+    rest of it ends within the minutes after.
     """
-    for first in (oldest + FIRST_LOOK, oldest + SLACK):
-        if now < first:
-            return first
+    if now < oldest + FIRST_LOOK:
+        return oldest + FIRST_LOOK
     if now - oldest < 10 * _STEADY:
-        return now + _STEADY
+        return max(oldest + SLACK, now + _STEADY)
     return now + min(_SLOWEST, (now - oldest) / 5)
 
 

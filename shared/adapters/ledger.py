@@ -19,11 +19,11 @@ import msgspec
 
 from shared.adapters.keys import anywhere, digest, in_subscription, instant, safe
 from shared.adapters.stores import Stores, TableName
-from shared.adapters.tables import Entity, body_of
+from shared.adapters.tables import Entity, Together, body_of
 from shared.domain.ids import ArmId
 from shared.domain.records import InFlight, Look, Row, SweepMark
 from shared.errors import AzureFault, BadArmId, Conflict
-from shared.ports import Etag
+from shared.ports import NO_CEILING, Etag
 
 SLICES = 8  # of the due index; a tick asks each of them once
 ONE = "all"  # PartitionKey of tables that are small by nature
@@ -61,6 +61,7 @@ class TableLedger:
         self._sweeps = stores.table(TableName.SWEEPS)
         self._notes = stores.table(TableName.NOTES)
         self._coverage = stores.table(TableName.COVERAGE)
+        self._marking: dict[str, Together[None]] = {}
 
     async def read(self, vm: ArmId) -> tuple[Row, Etag] | None:
         found = await self._rows.get(vm.subscription.lower(), in_subscription(vm))
@@ -94,9 +95,15 @@ class TableLedger:
 
         The row is written already, so a mark that fails is let go: the next sweep counts anyway.
         """
-        if row.claim is None:
-            with suppress(AzureFault):
-                await self._coverage.put(MARKS, vm.subscription.lower(), {})
+        if row.claim is not None:
+            return
+        subscription = vm.subscription.lower()
+
+        async def write(_: Sequence[None]) -> None:
+            await self._coverage.put(MARKS, subscription, {})
+
+        with suppress(AzureFault):
+            await self._marking.setdefault(subscription, Together()).write(None, write)
 
     # --- long waits --------------------------------------------------------------------------
 
@@ -152,6 +159,10 @@ class TableLedger:
     async def looks(self) -> tuple[Look, ...]:
         return tuple(entity.record(Look) for entity in await self._looks.all(ONE))
 
+    async def look(self, vault: ArmId) -> Look | None:
+        found = await self._looks.get(ONE, anywhere(vault))
+        return found.record(Look) if found else None
+
     async def put_look(self, look: Look) -> None:
         await self._looks.put(ONE, anywhere(ArmId.parse(look.vault)), body_of(look))
 
@@ -186,14 +197,26 @@ class TableLedger:
         found = await self._places.get(anywhere(vault), safe(day))
         return len(found.record(Places).vms) if found else 0
 
-    async def count_change(self, subscription: str, at: datetime) -> None:
-        """Add one. An answer lost on its way may make it two: too many is the safe side."""
+    async def count_change(
+        self,
+        subscription: str,
+        at: datetime,
+        *,
+        per_hour: int = NO_CEILING,
+        per_day: int = NO_CEILING,
+    ) -> bool:
+        """Add one below the ceilings. An answer lost on its way may make it two: the safe side."""
         hour, day = f"{at.astimezone(UTC):%H}", f"{at.astimezone(UTC):%Y-%m-%d}"
+        allowed = False
 
         def add(changes: Changes) -> Changes:
-            return Changes({**changes.hours, hour: changes.hours.get(hour, 0) + 1})
+            nonlocal allowed
+            now, today = changes.hours.get(hour, 0), sum(changes.hours.values())
+            allowed = now < per_hour and today < per_day
+            return Changes({**changes.hours, hour: now + 1}) if allowed else changes
 
         await self._changes.amend(subscription.lower(), day, Changes, add)
+        return allowed
 
     async def changes(self, subscription: str, at: datetime) -> tuple[int, int]:
         hour, day = f"{at.astimezone(UTC):%H}", f"{at.astimezone(UTC):%Y-%m-%d}"

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -28,6 +28,8 @@ from shared.ports import Etag
 
 if TYPE_CHECKING:
     from azure.data.tables.aio import TableClient
+
+type Write[T] = Callable[[Sequence[T]], Awaitable[None]]
 
 CHUNK = 16_000  # characters of one property: at most 32,000 UTF-16 units
 AMENDMENTS = 40  # tries of one compare-and-swap; somebody wins each round
@@ -83,6 +85,67 @@ class Entity:
         return UnreadableRow(self.table, self.partition, self.row, reason)
 
 
+@dataclass(slots=True, eq=False)
+class _Wish[T]:
+    """What one task wants written, and how that went."""
+
+    what: T
+    done: bool = False
+    fault: AzureFault | None = None
+
+
+class Together[T]:
+    """Writes many tasks' wishes at once: what is wished for during a write is the next one's.
+
+    A burst of VMs wants one row changed a thousand times; one task at a time writes for all who
+    wait by then. Nobody returns before a write that began after his wish has ended.
+    """
+
+    def __init__(self) -> None:
+        self._lock = asyncio.Lock()
+        self._waiting: list[_Wish[T]] = []
+
+    async def write(self, wish: T, write: Write[T]) -> None:
+        """Have ``wish`` written, by this task's ``write`` or by another's.
+
+        Raises:
+            AzureFault: the write that carried the wish failed.
+
+        """
+        mine = _Wish(wish)
+        self._waiting.append(mine)
+        try:
+            async with self._lock:
+                if not mine.done:
+                    await self._carry(write)
+        finally:
+            if mine in self._waiting:  # stopped while it waited
+                self._waiting.remove(mine)
+        if mine.fault is not None:
+            raise mine.fault
+
+    async def _carry(self, write: Write[T]) -> None:
+        batch, self._waiting = self._waiting, []
+        try:
+            await write([one.what for one in batch])
+        except AzureFault as fault:
+            for one in batch:
+                one.fault = fault
+        except BaseException:  # stopped: whoever else is in the batch writes it himself
+            self._waiting = batch + self._waiting
+            raise
+        for one in batch:
+            one.done = True
+
+
+@dataclass(slots=True, eq=False)
+class _Amendment[T]:
+    """A change of a row and what the row said after it."""
+
+    change: Callable[[T], T]
+    after: T | None = None
+
+
 def columns_of(body: str) -> dict[str, str]:
     """Split a body over as many properties as it takes."""
     starts = range(0, len(body), CHUNK)
@@ -100,7 +163,7 @@ class Table:
     def __init__(self, name: str, client: Callable[[], TableClient]) -> None:
         self.name = name
         self._client = client
-        self._amending: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
+        self._amending: WeakValueDictionary[tuple[str, str], Together[Any]] = WeakValueDictionary()
 
     async def get(self, partition: str, row: str) -> Entity | None:
         try:
@@ -218,27 +281,40 @@ class Table:
     ) -> T:
         """Change one row by compare-and-swap, starting from ``kind()``; give what it says then.
 
-        A change that returns its argument writes nothing. Tasks of this process queue up for the
-        row, so that only instances compete.
+        A change that returns its argument writes nothing. Changes of this process that wait for
+        the row are written together, so that only instances compete.
 
         Raises:
             AzureFault: ``Contention``, DEFER; others were faster too many times.
 
         """
-        async with self._amending.setdefault((partition, row), asyncio.Lock()):
-            for _ in range(AMENDMENTS):
-                found = await self.get(partition, row)
-                before = found.record(kind) if found else kind()
-                after = change(before)
-                if after is before:
-                    return after
-                with suppress(Conflict):
-                    if found:
-                        await self.replace(partition, row, body_of(after), found.etag)
-                    else:
-                        await self.insert(partition, row, body_of(after))
-                    return after
-                await asyncio.sleep(random.uniform(0, PAUSE))
+        together = self._amending.setdefault((partition, row), Together())
+        mine = _Amendment(change)
+
+        async def write(amendments: Sequence[_Amendment[T]]) -> None:
+            await self._amended(partition, row, kind, amendments)
+
+        await together.write(mine, write)
+        assert mine.after is not None, "a written amendment knows its outcome"
+        return mine.after
+
+    async def _amended[T: msgspec.Struct](
+        self, partition: str, row: str, kind: type[T], amendments: Sequence[_Amendment[T]]
+    ) -> None:
+        for _ in range(AMENDMENTS):
+            found = await self.get(partition, row)
+            before = record = found.record(kind) if found else kind()
+            for one in amendments:
+                one.after = record = one.change(record)
+            if record is before:
+                return
+            with suppress(Conflict):
+                if found:
+                    await self.replace(partition, row, body_of(record), found.etag)
+                else:
+                    await self.insert(partition, row, body_of(record))
+                return
+            await asyncio.sleep(random.uniform(0, PAUSE))
         raise AzureFault(
             f"{self.name}.amend",
             status=0,

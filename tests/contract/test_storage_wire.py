@@ -193,7 +193,7 @@ class TestTables:
         "cost, call",
         [
             pytest.param(1, lambda ledger: ledger.read(VM), id="read"),
-            pytest.param(1, lambda ledger: ledger.insert(ROW), id="insert"),
+            pytest.param(2, lambda ledger: ledger.insert(ROW), id="insert, and its mark"),
             pytest.param(8, lambda ledger: ledger.due(NOW, 200), id="due"),
             pytest.param(1, lambda ledger: ledger.put_due(VM, NOW), id="put_due"),
             pytest.param(1, lambda ledger: ledger.drop_due(VM, NOW), id="drop_due"),

@@ -21,7 +21,7 @@ from shared.domain.ids import ArmId
 from shared.domain.messages import Message, NoticeItem, SweepPage, WorkItem, decode, encode
 from shared.domain.records import InFlight, Look, Parked, PersonDecision, Row, SweepMark
 from shared.errors import Conflict
-from shared.ports import Etag
+from shared.ports import NO_CEILING, Etag
 
 PAGE = 100
 
@@ -145,6 +145,11 @@ class FakeLedger(_Fake):
             msgspec.json.decode(body, type=Look) for _, body in sorted(self._looks.items())
         )
 
+    async def look(self, vault: ArmId) -> Look | None:
+        await self._called("look")
+        body = self._looks.get(anywhere(vault))
+        return msgspec.json.decode(body, type=Look) if body else None
+
     async def put_look(self, look: Look) -> None:
         await self._called("put_look")
         self._looks[anywhere(ArmId.parse(look.vault))] = msgspec.json.encode(look)
@@ -169,13 +174,27 @@ class FakeLedger(_Fake):
         await self._called("places")
         return len(self._places.get((anywhere(vault), day), ()))
 
-    async def count_change(self, subscription: str, at: datetime) -> None:
+    async def count_change(
+        self,
+        subscription: str,
+        at: datetime,
+        *,
+        per_hour: int = NO_CEILING,
+        per_day: int = NO_CEILING,
+    ) -> bool:
         await self._called("count_change")
+        now, today = self._counted(subscription, at)
+        if now >= per_hour or today >= per_day:
+            return False
         hour = (subscription.lower(), f"{at.astimezone(UTC):%Y-%m-%dT%H}")
-        self._changes[hour] = self._changes.get(hour, 0) + 1
+        self._changes[hour] = now + 1
+        return True
 
     async def changes(self, subscription: str, at: datetime) -> tuple[int, int]:
         await self._called("changes")
+        return self._counted(subscription, at)
+
+    def _counted(self, subscription: str, at: datetime) -> tuple[int, int]:
         hour = f"{at.astimezone(UTC):%Y-%m-%dT%H}"
         day = {
             at_hour: changes
