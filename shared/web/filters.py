@@ -76,6 +76,8 @@ class Filters:
             return False
         if not self.tag:
             return True
-        name, _, value = self.tag.lower().partition("=")
-        tags = {key.lower(): text.lower() for key, text in entry.tags.items()}
-        return name.strip() in tags and value.strip() in {"", tags[name.strip()].strip()}
+        name, _, value = (part.strip() for part in self.tag.lower().partition("="))
+        return any(
+            key.lower() == name and value in {"", text.strip().lower()}
+            for key, text in entry.tags.items()
+        )

@@ -1,0 +1,278 @@
+"""The coverage page with 100,000 VMs in 50 subscriptions: first byte, size, and how soon a
+change shows.
+
+Run ``python -m bench.page``. Rows lie in the storage emulator, which shares this machine's cores;
+the page is answered in this process, so the Functions host's own milliseconds come on top.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import statistics
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+from azure.data.tables.aio import TableServiceClient
+
+from shared.adapters.coverage import TableCoverage
+from shared.adapters.keys import in_subscription
+from shared.adapters.ledger import TableLedger
+from shared.adapters.parked import TableParkedMessages
+from shared.adapters.people import TablePeople
+from shared.adapters.queues import StorageQueues
+from shared.adapters.stores import Stores
+from shared.adapters.tables import body_of
+from shared.coverage import recount
+from shared.domain.findings import Finding, Severity
+from shared.domain.ids import ArmId, virtual_machine
+from shared.domain.records import Row, SweepMark
+from shared.domain.states import State
+from shared.ports import Ports
+from shared.settings import read
+from shared.web.desk import Desk
+from shared.web.http import Request
+from shared.web.routes import respond
+from simulator.azurite import Azurite
+from tests.fakes.azure import FakeAzure
+from tests.fakes.notices import FakeNoticeStore
+from tests.unit.domain import worlds
+from tests.usecases.house import FakeNotices, FakeRules
+
+VMS = int(os.environ.get("PAGE_VMS", "100000"))
+SUBSCRIPTIONS = 50
+SAMPLES = 15
+PASSWORD = "bench"
+TICK = 60  # seconds between two counts at most
+STATES = (
+    *(State.PROTECTED,) * 70,
+    *(State.BLOCKED,) * 12,
+    *(State.ENROLLED,) * 8,
+    *(State.EXCLUDED,) * 5,
+    *(State.WAITING,) * 5,
+)
+CODES = [f"CAUSE_{number:02d}" for number in range(40)]
+REGIONS = ("westeurope", "northeurope", "eastus", "eastus2", "southeastasia", "koreacentral")
+
+
+def subscription(number: int) -> str:
+    return f"aaaaaaaa-0000-4000-8000-{number:012d}"
+
+
+def row(number: int, chance: random.Random, now: datetime) -> Row:
+    """Make one VM as a real estate has it: some tags, a vault, a history of its own."""
+    state = chance.choice(STATES)
+    region = chance.choice(REGIONS)
+    vault = worlds.vault(name=f"rsv-{region}-{chance.randrange(2)}").id
+    enrolled = now - timedelta(days=chance.random() * 60)
+    settled = state in {State.PROTECTED, State.ENROLLED}
+    finding = Finding(
+        code=chance.choice(CODES),
+        severity=Severity.BLOCKER,
+        text="Something stands in the way of this VM's backup.",
+        evidence="what was seen",
+    )
+    vm = virtual_machine(
+        subscription(number % SUBSCRIPTIONS), f"rg-{number % 97:03d}", f"vm-{number:06d}"
+    )
+    return Row(
+        vm=str(vm),
+        state=state,
+        since=enrolled,
+        seen_at=now,
+        uid=f"{number:032x}",
+        region=region,
+        tags={"env": chance.choice(("prod", "test")), "team": f"team-{number % 53}", "owner": "x"},
+        rule="production",
+        vault=str(vault) if settled else "",
+        policy=f"{vault}/backupPolicies/gold-{number % 3}" if settled else "",
+        findings=(finding,) if state is State.BLOCKED else (),
+        first_seen=enrolled - timedelta(seconds=chance.expovariate(1 / 60)),
+        enrolled_at=enrolled if settled else None,
+        protected_at=enrolled + timedelta(hours=12) if state is State.PROTECTED else None,
+    )
+
+
+async def plant(connection: str, rows: Sequence[Row]) -> None:
+    """Write the ledger in transactions, which the product has no use for."""
+    async with TableServiceClient.from_connection_string(connection) as service:
+        table = await service.create_table("ledger")
+        by_subscription: dict[str, list[dict[str, Any]]] = {}
+        for one in rows:
+            vm = ArmId.parse(one.vm)
+            entity = {
+                "PartitionKey": vm.subscription,
+                "RowKey": in_subscription(vm),
+                "state": one.state,
+                **body_of(one),
+            }
+            by_subscription.setdefault(vm.subscription, []).append(entity)
+        for entities in by_subscription.values():
+            for start in range(0, len(entities), 100):
+                some = entities[start : start + 100]
+                await table.submit_transaction([("create", entity) for entity in some])
+
+
+async def main() -> None:
+    now = datetime.now(UTC)
+    chance = random.Random(7)
+    print(f"{VMS:,} VMs in {SUBSCRIPTIONS} subscriptions")
+    async with Azurite() as running:
+        rows = [row(number, chance, now) for number in range(VMS)]
+        started = time.perf_counter()
+        await plant(running.connection_string, rows)
+        print(f"planted in {time.perf_counter() - started:.0f} s")
+        desk, stores = await desk_on(running.connection_string)
+        try:
+            await measure(desk, rows)
+        finally:
+            await stores.aclose()
+
+
+async def desk_on(connection: str) -> tuple[Desk, Stores]:
+    settings = read(
+        {
+            "TENANT_ID": subscription(0),
+            "RULES_URI": "rules.yaml",
+            "AzureWebJobsStorage": connection,
+            "AZURE_CLOUD": "custom",
+            "AZURE_CLOUD_ARM_ENDPOINT": "https://127.0.0.1:1",
+            "LOCAL_SIGN_IN": PASSWORD,
+        }
+    )
+    stores = Stores(settings, credential=_nobody)
+    azure = FakeAzure()
+    clock = WallClock()
+    ports = Ports(
+        settings=settings,
+        clock=clock,
+        machines=azure.machines,
+        backup=azure.backup,
+        directory=azure.directory,
+        index=azure.index,
+        estate=azure.estate,
+        pace=azure.pace,
+        ledger=TableLedger(stores),
+        coverage=TableCoverage(stores),
+        people=TablePeople(stores),
+        parked=TableParkedMessages(stores),
+        queues=StorageQueues(stores, clock),
+        rules=FakeRules(worlds.rules()),
+        notices=FakeNotices(),
+    )
+    now = clock.now()
+    for number in range(SUBSCRIPTIONS):
+        name = subscription(number)
+        vms = len(range(number, VMS, SUBSCRIPTIONS))
+        mark = SweepMark(subscription=name, sweep="s", started_at=now, finished_at=now, vms=vms)
+        await ports.ledger.put_sweep(mark)
+    return Desk(ports=ports, keys=_NoKeys(), notices=FakeNoticeStore(), hush=_Hush()), stores
+
+
+async def measure(desk: Desk, rows: Sequence[Row]) -> None:
+    started = time.perf_counter()
+    counted = await recount(desk.ports)
+    print(f"{counted} subscriptions counted in {time.perf_counter() - started:.1f} s")
+    views = {
+        "overview": "coverage",
+        "one cause": "coverage?cause=CAUSE_07",
+        "its last page": "coverage?cause=CAUSE_07&page=999",
+        "one subscription": f"coverage?subscription={subscription(3)}",
+        "by region and standing": "coverage?region=eastus&standing=blocked",
+        "search by name": "coverage?q=vm-0123",
+        "search by tag": "coverage?tag=team%3Dteam-7",
+    }
+    for name, path in views.items():
+        first, *others = [
+            await ask(desk, path) for _ in range(SAMPLES if "search" not in name else 5)
+        ]
+        times = sorted(seconds for seconds, _ in others)
+        worst = times[-1]
+        print(
+            f"{name:24} first {first[0] * 1000:5.0f} ms, median {statistics.median(times) * 1000:5.0f} ms, "
+            f"worst {worst * 1000:5.0f} ms, {others[0][1] / 1000:.0f} kB"
+        )
+    await change_shows(desk, rows)
+
+
+async def change_shows(desk: Desk, rows: Sequence[Row]) -> None:
+    """Block a protected VM and measure until a page shows it, the wait for the timer added."""
+    before = await blocked(desk)
+    protected = next(one for one in rows if one.state is State.PROTECTED)
+    found = await desk.ports.ledger.read(ArmId.parse(protected.vm))
+    assert found is not None
+    changed = msgspec.structs.replace(found[0], state=State.BLOCKED)
+    started = time.perf_counter()
+    await desk.ports.ledger.replace(changed, found[1])
+    counted = await recount(desk.ports)
+    after = await blocked(desk)
+    took = time.perf_counter() - started
+    assert after == before + 1, (before, after)
+    print(
+        f"a change shows after {took:.1f} s of counting ({counted} subscription) and at most "
+        f"{TICK} s for the timer: {took + TICK:.0f} s in the worst case"
+    )
+
+
+async def blocked(desk: Desk) -> int:
+    summaries = await desk.ports.coverage.summaries()
+    return sum(
+        cell.count for one in summaries for cell in one.cells if cell.standing.value == "blocked"
+    )
+
+
+async def ask(desk: Desk, path: str) -> tuple[float, int]:
+    """Ask for a page; give seconds until the answer stands and its size."""
+    import base64
+    from urllib.parse import parse_qsl, urlsplit
+
+    given = base64.b64encode(f"x:{PASSWORD}".encode()).decode()
+    request = Request(
+        method="GET",
+        url=f"http://127.0.0.1/api/{path}",
+        params=dict(parse_qsl(urlsplit(path).query)),
+        headers={"authorization": f"Basic {given}", "accept": "text/html"},
+        body=b"",
+    )
+
+    async def opened() -> Desk:
+        return desk
+
+    started = time.perf_counter()
+    answer = await respond(path.partition("?")[0], request, opened)
+    took = time.perf_counter() - started
+    assert answer.status == 200, answer.body
+    return took, len(answer.body)
+
+
+class WallClock:
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+    def real_seconds(self, delay: float) -> float:
+        return delay
+
+    async def synchronize(self) -> None:
+        """Nothing to read."""
+
+
+class _NoKeys:
+    async def key(self, kid: str) -> None:
+        raise AssertionError(f"the bench sends no token, so nobody asks for {kid}")
+
+
+class _Hush:
+    async def snooze(self, vm: ArmId, until: datetime, by: str, now: datetime) -> None:
+        raise AssertionError(f"the bench snoozes nothing: {vm} {until} {by} {now}")
+
+
+def _nobody() -> Any:
+    raise AssertionError("the emulator's connection string needs no credential")
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
