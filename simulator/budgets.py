@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from simulator.arm import Call, PrincipalKind, Route
-from simulator.profiles import HOUR, PROFILES, ComputeRate, Rate
+from simulator.profiles import HOUR, PROFILES, ComputeRate, Profile, Rate
 from simulator.throttles import arm_throttled, backup_throttled, compute_throttled, graph_throttled
 from simulator.world import World
 
@@ -18,6 +18,14 @@ REMAINING = "x-ms-ratelimit-remaining-"
 BACKUP_WAIT = 324.0
 #: What there was after that wait: the next answers said 39, 134 and 147 of 150 (facts §4.2).
 REFILLED = (40 / 150, 135 / 150, 148 / 150)
+
+
+_RSV = "microsoft.recoveryservices/vaults/"
+_VAULT_CHANGES = frozenset({_RSV + "write", _RSV + "delete"})
+#: Reads that ARM counts like any other: no recorded answer of theirs carries the provider's count.
+_NOT_COUNTED = frozenset(
+    {_RSV + "read", _RSV + "operationstatus/read", _RSV + "backupresourceguardproxies/read"}
+)
 
 
 @dataclass(slots=True)
@@ -93,7 +101,7 @@ class Budgets:
         action = route.action.lower()
         if action.startswith("microsoft.resourcegraph/"):
             return self._graph(call, profile.graph, profile.graph_window)
-        if _counted_by_provider(action, route.method):
+        if _counted_by_provider(action, route.method, profile):
             headers = self._backup(call, route.action)
             version = "v1"
         else:
@@ -154,6 +162,8 @@ class Budgets:
         counters = [
             (rate.subscription_name, rate.subscription, (rate.subscription_name, owner)),
         ]
+        if rate.longer is not None:
+            counters.append((rate.longer_name, rate.longer, (rate.longer_name, owner)))
         if rate.resource is not None:
             one = (rate.resource_name, call.resource_id.lower())
             counters.append((rate.resource_name, rate.resource, one))
@@ -192,15 +202,15 @@ class Budgets:
         return int(bucket.tokens)
 
 
-def _counted_by_provider(action: str, method: str) -> bool:
+def _counted_by_provider(action: str, method: str, profile: Profile) -> bool:
     """Tell whether Recovery Services counts a request itself (then ARM's own header is absent)."""
     if not action.startswith("microsoft.recoveryservices/"):
         return False
-    on_vault = action in {
-        "microsoft.recoveryservices/vaults/write",
-        "microsoft.recoveryservices/vaults/delete",
-    }
-    return method == "GET" or on_vault
+    if action in _VAULT_CHANGES:
+        return profile.counts_vaults
+    if action == _RSV + "backupjobs/read":
+        return profile.counts_jobs
+    return profile.counts_reads and method == "GET" and action not in _NOT_COUNTED
 
 
 def _compute_kind(call: Call, route: Route) -> str:

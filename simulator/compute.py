@@ -28,6 +28,12 @@ def attach(world: World) -> None:
         "when a VM write by a client is published: completed, or both (accepted and completed)",
         choices=("completed", "both"),
     )
+    world.knobs.declare(
+        "compute.signed_urls", True, "polling URLs end in t, c, s and h, as since 2024"
+    )
+    world.knobs.declare(
+        "compute.durations", {}, "simulated seconds of update, delete and power, which are assumed"
+    )
     world.knobs.declare("compute.page_size", 1000, "VMs on one page of a list")
 
 

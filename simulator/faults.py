@@ -21,6 +21,7 @@ from typing import cast
 from urllib.parse import unquote
 
 from simulator.arm import (
+    BY_GATEWAY,
     BY_SERVICE,
     Call,
     ErrorForm,
@@ -52,6 +53,60 @@ FAULTS = frozenset(
 )
 #: Shares of answers that fail with a 5xx in the recordings (facts §1.13).
 NOISE = 0.0007
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """A failure as it was recorded; an order that names its code gets the rest from here."""
+
+    status: int
+    message: str
+    seen: int
+    form: ErrorForm = "arm"
+    headers: Mapping[str, str] = field(default_factory=lambda: BY_SERVICE)
+
+
+_INTERNAL = (
+    "Microsoft Azure Backup encountered an internal error. Wait for a few minutes and then try the "
+    "operation again. If the issue persists, please contact Microsoft support."
+)
+RECORDED: Mapping[str, Failure] = {
+    "GatewayTimeout": Failure(
+        status=504,
+        message="The gateway did not receive a response from 'Microsoft.RecoveryServices' within "
+        "the specified time period.",
+        seen=52,
+    ),
+    "RestApiInternalError": Failure(
+        status=500,
+        message="The REST API call encountered an internal error. Wait for a few minutes and then "
+        "try the operation again. If the issue persists, please contact Microsoft support.",
+        seen=16,
+        form="arm-nulls",
+    ),
+    "InternalServerError": Failure(
+        status=500,
+        message="Encountered internal server error. Diagnostic information: timestamp "
+        "'20230517T120834Z', subscription id '', tracking id '', request correlation id ''.",
+        seen=5,
+        headers=BY_GATEWAY,
+    ),
+    "CloudInternalError": Failure(status=500, message=_INTERNAL, seen=5, form="arm-nulls"),
+    "InvalidGatewayHost": Failure(
+        status=502,
+        message="Host name resolution failed for 'Microsoft.RecoveryServices'; cannot fulfill the "
+        "request.",
+        seen=1,
+    ),
+    "ResourceRequestsThrottled": Failure(
+        status=429,
+        message="Number of requests for action '{action}' exceeded the limit of '150' for time "
+        "interval '01:00:00'. Please try again after '324' seconds.",
+        seen=10,
+        headers={**BY_GATEWAY, "Retry-After": "324"},
+    ),
+}
+_UNKNOWN = Failure(status=500, message="", seen=0)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -86,7 +141,7 @@ class Order:
         if self.fault.get("after"):
             return None
         if "status" in self.fault:
-            reply = self.answer(call.now)
+            reply = self.answer(call)
             reply.wire = self.wire()
             return reply
         if self.fault.get("reset") or "timeout" in self.fault:
@@ -96,12 +151,13 @@ class Order:
     def after(self, reply: Reply, call: Call) -> Reply:
         """Return what becomes of the provider's answer once its work is done."""
         if "status" in self.fault:
-            reply = self.answer(call.now)
+            reply = self.answer(call)
         reply.wire = self.wire()
         return reply
 
-    def answer(self, now: datetime) -> Reply:
+    def answer(self, call: Call) -> Reply:
         """Write the ordered error as the answer a client gets."""
+        now = call.now
         status = int(str(self.fault["status"]))
         headers = self.fault.get("headers")
         shown = {
@@ -114,12 +170,15 @@ class Order:
                 raw = body.encode()
                 return Reply(status=status, raw=raw, headers=shown, content_type="text/html")
             return Reply(status=status, body=body, headers=shown)
+        known = RECORDED.get(str(self.fault.get("code", "")), _UNKNOWN)
         return Refusal(
             status,
             str(self.fault.get("code", "InternalServerError")),
-            self._filled(str(self.fault.get("message", "Ordered fault.")), now),
-            headers=shown if headers is not None else {**BY_SERVICE, **shown},
-            form=cast("ErrorForm", self.fault.get("form", "arm")),
+            self._filled(
+                str(self.fault.get("message") or known.message or "Ordered fault."), now
+            ).replace("{action}", call.action),
+            headers=shown if headers is not None else {**known.headers, **shown},
+            form=cast("ErrorForm", self.fault.get("form") or known.form),
         ).reply()
 
     def wire(self) -> Wire | None:
@@ -211,54 +270,16 @@ class Faults:
 
 
 def _noise(world: World, call: Call) -> Order:
-    provider = "Microsoft.RecoveryServices"
-    fault = world.rng.choices(
-        [
-            {
-                "status": 504,
-                "code": "GatewayTimeout",
-                "message": "The gateway did not receive a response from "
-                f"'{provider}' within the specified time period.",
-            },
-            {
-                "status": 500,
-                "code": "RestApiInternalError",
-                "message": "The REST API call encountered an internal error.\r\nWait for a few "
-                "minutes and then try the operation again. If the issue persists, please contact "
-                "Microsoft support.",
-                "form": "arm-nulls",
-            },
-            {
-                "status": 502,
-                "code": "InvalidGatewayHost",
-                "message": f"Host name resolution failed for '{provider}'; cannot fulfill the "
-                "request.",
-            },
-            {
-                "status": 500,
-                "code": "CloudInternalError",
-                "message": "Microsoft Azure Backup encountered an internal error. Wait for a few "
-                "minutes and then try the operation again. If the issue persists, please contact "
-                "Microsoft support.",
-                "form": "legacy",
-            },
-            {
-                "status": 429,
-                "code": "ResourceRequestsThrottled",
-                "message": f"Number of requests for action '{call.action}' exceeded the limit of "
-                "'150' for time interval '01:00:00'. Please try again after '324' seconds.",
-                "headers": {"x-ms-failure-cause": "gateway", "Retry-After": "324"},
-            },
-        ],
-        weights=[52, 23, 1, 5, 10],
-    )[0]
+    """Draw a recorded failure, as often as each was seen (report §2.2)."""
+    code = world.rng.choices(list(RECORDED), weights=[one.seen for one in RECORDED.values()])[0]
+    message = RECORDED[code].message.replace("{action}", call.action)
     return Order(
         name="noise",
         match={},
         nth="all",
         count=None,
         until=None,
-        fault=cast("Mapping[str, Json]", fault),
+        fault={"status": RECORDED[code].status, "code": code, "message": message},
     )
 
 

@@ -7,7 +7,7 @@ most between 60 and 80 s, all after 80 s; a deallocated VM has no ``vmAgent`` at
 import itertools
 import random
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from simulator.arm import Json
@@ -36,18 +36,32 @@ POWER_WORDS: Mapping[str, str] = {
     "deallocating": "VM deallocating",
 }
 
+#: More states a VM can be in, beside its own provisioning and power (recorded).
+_STATES: Mapping[str, str] = {
+    "OSState/generalized": "VM generalized",
+    "OSState/specialized": "VM specialized",
+    "ColocationStatus/Aligned": "Aligned",
+}
+#: Recorded in 2020 and 2021: the VM is there, its OS is not quite.
+_OS_PROVISIONING = "ProvisioningState/succeeded/osProvisioningInProgress"
+
 LINUX_VERSION = "2.9.0.4"
 WINDOWS_VERSION = "2.7.41491.1095"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Life:
-    """The dates that decide what an instance view shows at a moment."""
+    """The dates that decide what an instance view shows at a moment.
+
+    ``inside`` is what only this VM could tell, from its seed: operating system, generation, disks,
+    extensions, placement.
+    """
 
     created: datetime
     provisioned: datetime
     ready: datetime | None
     power: str
+    inside: Mapping[str, Json] = field(default_factory=dict)
 
 
 def drawn(points: tuple[tuple[float, float], ...], seed: str) -> float:
@@ -76,9 +90,14 @@ def ready_at(provisioned: datetime, seed: str, orders: Body) -> datetime | None:
 def view(vm: Body, life: Life, now: datetime) -> Body:
     """Write the instance view of a VM at a moment."""
     properties = _fields(vm.get("properties"))
-    shown: Body = {}
+    inside = life.inside
+    shown: Body = {
+        name: inside[name]
+        for name in ("platformUpdateDomain", "platformFaultDomain")
+        if name in inside
+    }
     extensions = _extensions(vm)
-    running = life.power in {"running", "starting", "stopped", "stopping"}
+    running = life.power != "deallocated"
     provisioned = now >= life.provisioned
     ready = life.ready is not None and now >= life.ready and provisioned
     windows = (
@@ -87,30 +106,64 @@ def view(vm: Body, life: Life, now: datetime) -> Body:
     if running and ready:
         profile = _fields(properties.get("osProfile"))
         shown["computerName"] = profile.get("computerName") or vm.get("name")
-        shown["osName"] = "Windows Server 2022 Datacenter" if windows else "ubuntu"
-        shown["osVersion"] = "10.0.20348.2527" if windows else "22.04"
+        shown["osName"] = inside.get(
+            "osName", "Windows Server 2022 Datacenter" if windows else "ubuntu"
+        )
+        shown["osVersion"] = inside.get("osVersion", "10.0.20348.2527" if windows else "22.04")
     if running and provisioned:
         agent = _agent(ready=ready, windows=windows, now=now)
-        if ready:
-            agent["extensionHandlers"] = [_handler(one) for one in extensions]
+        if ready and "agentVersion" in inside:
+            agent["vmAgentVersion"] = inside["agentVersion"]
+        handlers = inside.get("extensionHandlers") or [_handler(one) for one in extensions]
+        if ready and (handlers or not windows):  # recorded: Linux says none by an empty list
+            agent["extensionHandlers"] = handlers
         shown["vmAgent"] = agent
-    shown["disks"] = [
+    if "maintenanceRedeployStatus" in inside:
+        shown["maintenanceRedeployStatus"] = inside["maintenanceRedeployStatus"]
+    shown["disks"] = inside.get("disks") or [
         {"name": name, "statuses": [_status("ProvisioningState/succeeded", life.created)]}
         for name in _disk_names(properties)
     ]
-    if extensions and running and ready:
+    if "extensions" in inside:
+        shown["extensions"] = inside["extensions"]
+    elif extensions and running and ready:
         shown["extensions"] = [_extension(one) for one in extensions]
-    shown["hyperVGeneration"] = "V1" if _is_first_generation(properties) else "V2"
-    state = "succeeded" if provisioned else "creating"
-    shown["statuses"] = [
-        _status(f"ProvisioningState/{state}", life.provisioned if provisioned else life.created),
-        {
-            "code": f"PowerState/{life.power}",
-            "level": "Info",
-            "displayStatus": POWER_WORDS.get(life.power, life.power),
-        },
-    ]
+    for name in ("bootDiagnostics", "assignedHost"):
+        if name in inside:
+            shown[name] = inside[name]
+    generation = inside.get("hyperVGeneration", "V1" if _is_first_generation(properties) else "V2")
+    if generation:
+        shown["hyperVGeneration"] = generation
+    shown["statuses"] = _statuses(life, provisioned=provisioned)
     return shown
+
+
+def _statuses(life: Life, *, provisioned: bool) -> list[Json]:
+    """Write the VM's own states; more of them, of the OS or the placement, are the seed's."""
+    states = life.inside.get("states")
+    more = [str(code) for code in states] if isinstance(states, list) else []
+    shown: list[Json] = [_state(code) for code in more if code.startswith("OSState/")]
+    if not provisioned:
+        shown.append(_state("ProvisioningState/creating"))
+    elif _OS_PROVISIONING in more:
+        shown.append(
+            {
+                **_status(_OS_PROVISIONING, life.provisioned),
+                "displayStatus": "OS provisioning in progress",
+            }
+        )
+    else:
+        shown.append(_status("ProvisioningState/succeeded", life.provisioned))
+    if life.power != "unknown":
+        shown.append(_state(f"PowerState/{life.power}"))
+    return [*shown, *(_state(code) for code in more if code.startswith("ColocationStatus/"))]
+
+
+def _state(code: str) -> Body:
+    """Write a state without a time."""
+    word = code.rsplit("/", 1)[-1]
+    told = _STATES.get(code) or POWER_WORDS.get(word) or word.capitalize()
+    return {"code": code, "level": "Info", "displayStatus": told}
 
 
 def _agent(*, ready: bool, windows: bool, now: datetime) -> Body:
@@ -170,11 +223,11 @@ def _kind(extension: Mapping[str, Json]) -> Body:
 
 
 def _status(code: str, at: datetime) -> Body:
-    word = code.rsplit("/", 1)[-1]
+    """Write a state of provisioning that was reached at a time."""
     return {
         "code": code,
         "level": "Info",
-        "displayStatus": "Provisioning succeeded" if word == "succeeded" else word.capitalize(),
+        "displayStatus": "Provisioning succeeded",
         "time": at.isoformat(),
     }
 

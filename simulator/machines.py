@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import cast
 
 from simulator import instance_view
@@ -46,9 +46,15 @@ def settle(world: World, vm_id: str, body: Body, *, default_created: datetime) -
     properties.setdefault("vmId", world.stable_guid(vm_id, str(created)))
     properties.setdefault("provisioningState", "Succeeded")
     properties.setdefault("timeCreated", written(created))
-    world.compute.machines[vm_id.lower()] = Machine(provisioned=created)
     body = {**body, "properties": properties}
-    return world.put(vm_id, body, None, at=min(created, world.now()))
+    kept = world.put(vm_id, body, None, at=min(created, world.now()))
+    orders = world.orders_for(vm_id)
+    after = orders.get("provisionedAfter")
+    world.compute.machines[vm_id.lower()] = Machine(
+        provisioned=created + timedelta(seconds=after if isinstance(after, (int, float)) else 0),
+        power=str(orders.get("power") or "running"),
+    )
+    return kept
 
 
 def existing(world: World, call: Call) -> Body:
@@ -90,13 +96,14 @@ def _view(world: World, body: Body) -> Body:
     vm_id = str(body["id"])
     machine = machine_of(world, vm_id)
     properties = cast("Mapping[str, Json]", body["properties"])
+    orders = world.orders_for(vm_id)
+    inside = orders.get("inside")
     life = Life(
         created=datetime.fromisoformat(str(properties["timeCreated"])),
         provisioned=machine.provisioned,
-        ready=ready_at(
-            machine.provisioned, f"{world.rng_seed}|{vm_id_of(body)}", world.orders_for(vm_id)
-        ),
+        ready=ready_at(machine.provisioned, f"{world.rng_seed}|{vm_id_of(body)}", orders),
         power=machine.power,
+        inside=inside if isinstance(inside, dict) else {},
     )
     return instance_view.view(body, life, world.now())
 

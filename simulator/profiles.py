@@ -5,7 +5,7 @@ sighting; ``legacy``: the hourly scheme of 2019-2023. No number here is a promis
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 HOUR = 3600.0
@@ -36,6 +36,9 @@ class ComputeRate:
     resource_name: str = ""
     resource: Rate | None = None
     resource_first: bool = False
+    #: a second window over the same requests, as until 2023
+    longer_name: str = ""
+    longer: Rate | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +58,10 @@ class Profile:
     graph: int = 15
     graph_window: float = 5.0
     throttling_version: bool = False
+    #: whether the backup provider counts reads and changes of vaults itself, and shows it
+    counts_reads: bool = True
+    counts_jobs: bool = True
+    counts_vaults: bool = True
 
 
 _RSV = "microsoft.recoveryservices/vaults/"
@@ -99,21 +106,24 @@ _COMPUTE_2024 = MappingProxyType(
 )
 
 
-def _older(name: str, three_minutes: float) -> ComputeRate:
+def _older(name: str, three_minutes: float, half_hour: float) -> ComputeRate:
+    """Until 2023 two windows, of 3 and of 30 minutes, and none per VM."""
     return ComputeRate(
-        subscription_name=name,
+        subscription_name=name + "3Min",
         subscription=Rate(capacity=three_minutes, refill=three_minutes / 180),
+        longer_name=name + "30Min",
+        longer=Rate(capacity=half_hour, refill=half_hour / 1800),
     )
 
 
 _COMPUTE_LEGACY = MappingProxyType(
     {
-        "get": _older("LowCostGet3Min", 4_000),
-        "list": _older("HighCostGet3Min", 200),
-        "put": _older("PutVM3Min", 240),
-        "patch": _older("UpdateVM3Min", 240),
-        "delete": _older("DeleteVM3Min", 240),
-        "operation": _older("GetOperation3Min", 15_000),
+        "get": _older("LowCostGet", 4_000, 32_000),
+        "list": _older("HighCostGet", 200, 900),
+        "put": _older("PutVM", 240, 1_200),
+        "patch": _older("UpdateVM", 240, 1_200),
+        "delete": _older("DeleteVM", 240, 1_200),
+        "operation": _older("GetOperation", 15_000, 150_000),
     }
 )
 
@@ -161,6 +171,10 @@ LEGACY = Profile(
     compute=_COMPUTE_LEGACY,
 )
 
+#: Until 2020 nothing showed a count of the backup provider's own, then vault writes did.
+SILENT = replace(LEGACY, name="2018", counts_reads=False, counts_jobs=False, counts_vaults=False)
+VAULTS_ONLY = replace(LEGACY, name="2020", counts_reads=False)
+
 PROFILES: Mapping[str, Profile] = MappingProxyType(
-    {profile.name: profile for profile in (DOC, SEEN_2025, LEGACY)}
+    {profile.name: profile for profile in (DOC, SEEN_2025, LEGACY, VAULTS_ONLY, SILENT)}
 )

@@ -164,7 +164,7 @@ class _Arm:
         if wire.truncate is None or wire.reset:
             return _plain(reply)
         body = written(reply)
-        response = web.StreamResponse(status=reply.status, headers=_headers(reply))
+        response = web.StreamResponse(status=reply.status, headers=headers_of(reply))
         response.content_length = len(body)
         response.force_close()
         await response.prepare(request)
@@ -181,7 +181,8 @@ def _check_secure(request: web.Request) -> None:
         )
 
 
-def _headers(reply: Reply) -> dict[str, str]:
+def headers_of(reply: Reply) -> dict[str, str]:
+    """Return the headers an answer is sent with: a body has a Content-Type, nothing has none."""
     headers = dict(reply.headers)
     if written(reply):
         headers["Content-Type"] = reply.content_type
@@ -189,7 +190,7 @@ def _headers(reply: Reply) -> dict[str, str]:
 
 
 def _plain(reply: Reply) -> web.Response:
-    return web.Response(status=reply.status, body=written(reply) or None, headers=_headers(reply))
+    return web.Response(status=reply.status, body=written(reply) or None, headers=headers_of(reply))
 
 
 async def _as_arm_sends(request: web.Request, response: web.StreamResponse) -> None:

@@ -108,6 +108,10 @@ def merged(before: Body, sent: Body) -> Body:
         if member in sent:
             after[member] = sent[member]
     after["properties"] = properties
+    storage = properties.get("storageProfile")
+    if isinstance(storage, dict):
+        old = cast("Mapping[str, Json]", before["properties"]).get("storageProfile")
+        properties["storageProfile"] = _completed(dict(storage), old)
     return after
 
 
@@ -121,6 +125,30 @@ def with_state(body: Body, state: str) -> Body:
 def plain(location: str) -> str:
     """Return a region the way Azure compares it: lower case, no blanks."""
     return location.replace(" ", "").lower()
+
+
+def _completed(storage: Body, old: Json) -> Body:
+    """Fill in what Compute does when a disk is added: recorded, with the image kept."""
+    kept = old if isinstance(old, dict) else {}
+    image = storage.get("imageReference") or kept.get("imageReference")
+    disks = storage.get("dataDisks")
+    added = []
+    for disk in disks if isinstance(disks, list) else []:
+        managed = disk.get("managedDisk") or {}
+        added.append(
+            {
+                "lun": disk.get("lun"),
+                "name": disk.get("name"),
+                "createOption": disk.get("createOption"),
+                "caching": disk.get("caching") or "None",
+                "managedDisk": {"storageAccountType": "Premium_LRS", **managed},
+                "deleteOption": "Detach",
+                "toBeDetached": False,
+                **{k: v for k, v in disk.items() if k not in {"managedDisk", "caching"}},
+            }
+        )
+    first = {"imageReference": image} if image else {}
+    return {**first, **storage, "dataDisks": added}
 
 
 def _storage(world: World, call: Call, profile: Json) -> Body:

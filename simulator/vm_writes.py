@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import cast
 
 from simulator.arm import Call, Json, PrincipalKind, Reply
+from simulator.backup.formats import signature
 from simulator.instance_view import PROVISIONED_AFTER, drawn
 from simulator.machines import (
     VM,
@@ -25,9 +26,10 @@ from simulator.machines import (
 from simulator.vm_bodies import checked_put, merged, new_vm, with_state
 from simulator.world import Body, Cause, World
 
-UPDATE_SECONDS = 10.0
-DELETE_SECONDS = 45.0
-POWER_SECONDS = 30.0
+#: Assumed seconds, unless the knob ``compute.durations`` says otherwise.
+DURATIONS: Mapping[str, float] = {"update": 10.0, "delete": 45.0, "power": 30.0}
+#: Compute's own spelling of a region in the URLs it gives, where one was recorded.
+SPELLED: Mapping[str, str] = {"eastus2euap": "EastUS2EUAP", "centraluseuap": "CentralUSEUAP"}
 #: What a power action leads to, through which state.
 POWER = {
     "start": ("starting", "running"),
@@ -35,6 +37,12 @@ POWER = {
     "deallocate": ("deallocating", "deallocated"),
     "restart": ("starting", "running"),
 }
+
+
+def _length(world: World, kind: str) -> timedelta:
+    ordered = world.knobs.value("compute.durations")
+    told = ordered.get(kind) if isinstance(ordered, dict) else None
+    return timedelta(seconds=float(told) if isinstance(told, (int, float)) else DURATIONS[kind])
 
 
 def put_vm(world: World, call: Call) -> Reply:
@@ -53,7 +61,7 @@ def put_vm(world: World, call: Call) -> Reply:
         status = 201
     else:
         body = with_state(merged(before, sent), "Updating")
-        done = call.now + timedelta(seconds=UPDATE_SECONDS)
+        done = call.now + _length(world, "update")
         status = 200
     return _written_later(world, call, body, done, status)
 
@@ -65,7 +73,7 @@ def patch_vm(world: World, call: Call) -> Reply:
     if sent.keys() <= {"tags"}:
         body = world.put(str(before["id"]), after, Cause.of(call))
         return Reply(status=200, body=shown(world, body, call.api_version, with_view=False))
-    done = call.now + timedelta(seconds=UPDATE_SECONDS)
+    done = call.now + _length(world, "update")
     return _written_later(world, call, with_state(after, "Updating"), done, 200)
 
 
@@ -79,7 +87,7 @@ def delete_vm(world: World, call: Call) -> Reply:
         world.delete(vm_id, cause)
         return Reply(status=200)
     world.put(vm_id, with_state(before, "Deleting"), None)
-    ends = call.now + timedelta(seconds=DELETE_SECONDS)
+    ends = call.now + _length(world, "delete")
     world.schedule.at(ends, lambda: _gone(world, vm_id, before, cause))
     return Reply(status=202, headers=_operation(world, call, before, ends, with_location=True))
 
@@ -90,7 +98,7 @@ def power_vm(world: World, call: Call) -> Reply:
     through, to = next(way for name, way in POWER.items() if name.lower() == word.lower())
     machine = machine_of(world, str(body["id"]))
     machine.power = through
-    ends = call.now + timedelta(seconds=POWER_SECONDS)
+    ends = call.now + _length(world, "power")
     cause = Cause.of(call)
 
     def arrive() -> None:
@@ -155,13 +163,17 @@ def _operation(
 ) -> dict[str, str]:
     name = world.new_guid()
     world.compute.operations[name] = Operation(started=call.now, ends=ends)
-    path = f"/subscriptions/{call.params['s']}/providers/Microsoft.Compute/locations/{body['location']}"
+    region = str(body["location"])
+    shown = SPELLED.get(region, region)
+    path = f"/subscriptions/{call.params['s']}/providers/Microsoft.Compute/locations/{shown}"
+    tail = signature(world.now(), name) if world.knobs.flag("compute.signed_urls") else ""
     url = world.url(f"{path}/operations/{name}")
     version = f"api-version={call.api_version}"
+    partition = world.stable_guid("partition", call.params["s"], region)
     headers = {
         "azure-asyncnotification": "Enabled",
-        "azure-asyncoperation": f"{url}?p={world.stable_guid(name)}&{version}",
+        "azure-asyncoperation": f"{url}?p={partition}&{version}{tail}",
     }
     if with_location:
-        headers["location"] = f"{url}?p={world.stable_guid(name)}&monitor=true&{version}"
+        headers["location"] = f"{url}?p={partition}&monitor=true&{version}{tail}"
     return headers

@@ -30,7 +30,10 @@ from simulator.backup.state import BackupState
 from simulator.world import SYSTEM, Cause
 
 _SNAPSHOT, _TRANSFER = "Take Snapshot", "Transfer data to vault"
+#: A transfer shows only when the service looks: between 637 and 649 s in all recorded runs.
+_SEEN_AFTER = timedelta(seconds=641)
 #: A run whose VM is gone fails soon.
+_FAR = timedelta(days=36500)
 _FAILS_AFTER = timedelta(seconds=45)
 
 
@@ -96,6 +99,7 @@ def start(
             name=_TRANSFER,
             starts_at=snapshot_from + snapshot + timedelta(milliseconds=188),
             ends_at=job.ends_at - timedelta(milliseconds=870),
+            seen_from=min(job.started_at + _SEEN_AFTER, job.ends_at),
         ),
     ]
     item.backup_job = job.job_id
@@ -103,7 +107,7 @@ def start(
     if rule == "On-Demand":
         job.bag["Recovery Point Expiry Time in UTC"] = american_text(expires_at)
     if failing is not None:
-        job.tasks[1].starts_at = job.tasks[1].ends_at = job.ends_at + timedelta(days=36500)
+        job.tasks[1].starts_at = job.tasks[1].ends_at = job.ends_at + _FAR
         state.world.schedule.at(job.ends_at, lambda: _fail(state, vault, item, job, failing))
         return job
     point = _point(state, vault, item, fields_of(vm), job, expires_at, rule)
@@ -128,6 +132,8 @@ def _ordered_failure(state: BackupState, item: Item) -> Failure | None:
 def _snapshot(state: BackupState, vault: Vault, item: Item, job: Job, point: Point) -> None:
     if job.status is not Status.IN_PROGRESS or vault.items.get(item.key) is not item:
         return
+    if state.world.get(item.vm_id) is None:
+        return  # the VM went away during its snapshot: no point, and the job fails (recorded 2021)
     first = not item.points
     item.points.append(point)
     if first and state.world.knobs.flag("backup.extension_event"):
@@ -148,6 +154,13 @@ def _finish(state: BackupState, vault: Vault, item: Item, job: Job, point: Point
         job.status = Status.CANCELLED
         return
     item.last_backup = job.started_at
+    if point not in item.points:
+        job.tasks[0].ends_at = job.tasks[1].starts_at = job.ends_at + _FAR
+        job.tasks[1].seen_from = None
+        job.bag["Backup Size"] = "0 MB"
+        _fail(state, vault, item, job, catalog.failure("UserErrorVmNotFoundV2"))
+        item.state = Protection.PROTECTED
+        return
     if state.world.get(item.vm_id) is None:
         # The VM went away during the transfer: recorded in 2020 and 2021.
         job.failure = catalog.failure("ResourceNotFound")

@@ -4,6 +4,8 @@ A refresh finds the VMs of the vault's subscription and region, for every vault 
 recorded enables somebody else's refresh had found the VM already.
 """
 
+from urllib.parse import quote
+
 from simulator.arm import Call, Reply
 from simulator.backup import asynchronous, filters
 from simulator.backup.durations import Kind, length
@@ -16,6 +18,9 @@ from simulator.backup.vault_lookup import vault_of
 from simulator.ids import ResourceId
 from simulator.world import World
 
+#: Other characters of a name are percent-encoded in ids, and only there (recorded: a group in Chinese).
+ASCII = "".join(map(chr, range(33, 127)))
+
 
 def refresh(world: World, call: Call) -> Reply:
     """Begin to look for VMs; the result is 202 until it is 204."""
@@ -25,7 +30,7 @@ def refresh(world: World, call: Call) -> Reply:
     asked_at = state.now()
 
     def finish() -> Failure | None:
-        state.discovered[_area(vault)] = asked_at
+        state.discovered[area(vault)] = asked_at
         return None
 
     took = length(state, Kind.REFRESH, vault.key)
@@ -40,7 +45,7 @@ def refresh(world: World, call: Call) -> Reply:
     )
 
 
-def _area(vault: Vault) -> tuple[str, str]:
+def area(vault: Vault) -> tuple[str, str]:
     return vault.subscription.lower(), region(vault.location)
 
 
@@ -49,7 +54,7 @@ def list_protectable(world: World, call: Call) -> Reply:
     vault = vault_of(world, call)
     wanted = filters.read(call.query, filters.PROTECTABLE)
     prefix = vault_prefix(call.resource_id, vault.vault_id)
-    listed = [
+    found = (
         (vm_id, body)
         for vm_id, body in world.list(type=VM_TYPE, subscription=vault.subscription)
         if filters.fits(wanted, "backupManagementType", MANAGEMENT)
@@ -57,16 +62,24 @@ def list_protectable(world: World, call: Call) -> Reply:
         and filters.fits(wanted, "status", "NotProtected")
         and filters.fits(wanted, "workloadType", "VM")
         and _offered(world.backup, vault, vm_id, fields_of(body))
-    ]
+    )
+    # By name, in any case, as recorded.
+    listed = sorted(found, key=lambda entry: _place(world, entry[0]))
     body = page(world, call, listed, lambda found: _body(*found, prefix))
     return Reply(status=200, body=body, content_type=world.backup.era.content_type)
+
+
+def _place(world: World, vm_id: ResourceId) -> tuple[int, str, str]:
+    """Sort by name within one of the service's units; a seed says which (``_sim.unit``)."""
+    unit = world.orders_for(vm_id.text).get("unit")
+    return unit if isinstance(unit, int) else 0, vm_id.group.lower(), vm_id.name.lower()
 
 
 def _offered(state: BackupState, vault: Vault, vm_id: ResourceId, vm: Fields) -> bool:
     if region(text_of(vm.get("location"))) != region(vault.location):
         return False
     created = read_time(text_of(fields_of(vm.get("properties")).get("timeCreated")))
-    seen = state.discovered.get(_area(vault), state.world.started)
+    seen = state.discovered.get(area(vault), state.world.started)
     if created is not None and created > seen:
         return False
     # A stopped item of another vault does not hide its VM (report §6.19, recorded).
@@ -80,8 +93,8 @@ def _body(vm_id: ResourceId, vm: Fields, prefix: str) -> Fields:
     name = VmName(group=vm_id.group.lower(), vm=vm_id.name.lower())
     friendly = text_of(vm.get("name")) or vm_id.name
     return {
-        "id": f"{prefix}/backupFabrics/Azure/protectionContainers/{name.container}"
-        f"/protectableItems/{name.protectable}",
+        "id": f"{prefix}/backupFabrics/Azure/protectionContainers/{quote(name.container, safe=ASCII)}"
+        f"/protectableItems/{quote(name.protectable, safe=ASCII)}",
         "name": name.short,
         "type": f"{CONTAINER_TYPE}/protectableItems",
         "properties": {

@@ -69,7 +69,7 @@ def register(state: BackupState, vault: Vault, name: VmName, plan: Plan) -> str:
         item.visible = True
         item.busy_with = None
         state.assign_policy(vault, item, plan.policy)
-        first_registration(state, vault)
+        first_registration(state, vault, selects_disks=plan.selects_disks)
         _enabled(state, vault, item, plan)
         return None
 

@@ -5,6 +5,7 @@ The recordings show one service changing over time, not one that answers by api-
 Only shapes, headers and texts differ between eras, never what an operation means.
 """
 
+from datetime import date
 from enum import IntEnum
 
 JSON_PLAIN = "application/json"
@@ -12,14 +13,36 @@ JSON_UTF8 = "application/json; charset=utf-8"
 
 
 class Era(IntEnum):
-    """Compare with ``>=``: "since" a year. Y2022 is what was recorded in January 2023."""
+    """Year and month since which the service was seen like this; compare with ``>=``.
 
-    Y2019 = 2019
-    Y2021 = 2021
-    Y2022 = 2022
-    Y2023 = 2023
-    Y2024 = 2024
-    Y2025 = 2025
+    ``Y2022`` is what was recorded in January 2023.
+    """
+
+    Y2019 = 201803
+    Y2021 = 202011
+    M2021_06 = 202106
+    M2022_08 = 202208
+    M2022_11 = 202211
+    Y2022 = 202301
+    Y2023 = 202304
+    Y2024 = 202401
+    Y2025 = 202501
+
+    @classmethod
+    def named(cls, text: str) -> "Era":
+        """Return an era by the name the knob takes: a year, or ``2021-06``."""
+        return cls["M" + text.replace("-", "_") if "-" in text else "Y" + text]
+
+    @classmethod
+    def of(cls, day: date) -> "Era":
+        """Return what the service looked like on a day."""
+        month = day.year * 100 + day.month
+        return max((era for era in cls if era <= month), default=cls.Y2019)
+
+    @property
+    def knob(self) -> str:
+        """The name the knob takes for it."""
+        return self.name[1:].replace("_", "-")
 
     @property
     def content_type(self) -> str:
@@ -32,7 +55,7 @@ class Era(IntEnum):
 
     @property
     def vault_create_waits(self) -> bool:
-        return self >= Era.Y2022
+        return self >= Era.M2022_08
 
     @property
     def vault_delete_waits(self) -> bool:

@@ -31,7 +31,7 @@ _OPERATIONS = (
 def list_guards(world: World, call: Call) -> Reply:
     vault = vault_of(world, call)
     prefix = vault_prefix(call.resource_id, vault.vault_id)
-    value: list[Json] = [_body(name, kept, prefix) for name, kept in vault.guards.items()]
+    value: list[Json] = [_body(world, name, kept, prefix) for name, kept in vault.guards.items()]
     return Reply(status=200, body={"value": value}, content_type=world.backup.era.content_type)
 
 
@@ -41,7 +41,7 @@ def get_guard(world: World, call: Call) -> Reply:
     kept = vault.guards.get(name)
     if kept is None:
         raise refusals.object_not_found("resource guard proxy", name)
-    body = _body(name, kept, vault_prefix(call.resource_id, vault.vault_id))
+    body = _body(world, name, kept, vault_prefix(call.resource_id, vault.vault_id))
     return Reply(status=200, body=body, content_type=world.backup.era.content_type)
 
 
@@ -52,7 +52,8 @@ def put_guard(world: World, call: Call) -> Reply:
     if len(words) != 9 or words[7].lower() != "resourceguards":
         raise refusals.bad_input("resourceGuardResourceId")
     known = world.subscriptions
-    if known and words[2].lower() not in known:
+    foreign = world.orders_for(guard).get("foreign") is True
+    if foreign or (known and words[2].lower() not in known):
         action = "Microsoft.DataProtection/resourceGuards/read"
         raise refusals.linked_tenant(action, call.resource_id, call.tenant, words[2])
     vault.guards[call.params["guard"]] = {
@@ -94,11 +95,20 @@ def unlock_delete(world: World, call: Call) -> Reply:
     return Reply(status=200, body=body, content_type=world.backup.era.content_type)
 
 
-def _body(name: str, kept: Fields, prefix: str) -> Fields:
+def _body(world: World, name: str, kept: Fields, prefix: str) -> Fields:
+    """Write a proxy; what the guard itself says comes from its own body, if the world has one."""
     guard = text_of(kept.get("guard"))
+    itself = fields_of(fields_of(world.get(guard)).get("properties"))
+    guarded = itself.get("resourceGuardOperations")
+    chosen = (
+        {text_of(fields_of(one).get("vaultCriticalOperation")) for one in guarded}
+        if isinstance(guarded, list)
+        else {action for action, _ in _OPERATIONS}
+    )
     operations: list[Json] = [
         {"vaultCriticalOperation": action, "defaultResourceRequest": f"{guard}/{request}/default"}
         for action, request in _OPERATIONS
+        if action in chosen
     ]
     return {
         "id": f"{prefix}/backupResourceGuardProxies/{name}",
@@ -108,6 +118,6 @@ def _body(name: str, kept: Fields, prefix: str) -> Fields:
             "resourceGuardResourceId": guard,
             "resourceGuardOperationDetails": operations,
             "lastUpdatedTime": kept.get("at"),
-            "description": "",
+            "description": text_of(itself.get("description")),
         },
     }

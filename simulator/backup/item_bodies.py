@@ -72,7 +72,7 @@ def _properties(state: BackupState, vault: Vault, item: Item, prefix: str) -> Fi
         shown["extendedProperties"] = {"diskExclusionProperties": item.disks}
     elif item.extended is not None:
         shown["extendedProperties"] = item.extended
-    if era is Era.Y2022:
+    if Era.M2022_11 <= era <= Era.Y2022:
         shown["ConfiguredRPGenerationFrequency"] = "00:00:00"
     if era is Era.Y2024:
         shown["sourceSideScanning"] = 0
@@ -90,12 +90,13 @@ def _properties(state: BackupState, vault: Vault, item: Item, prefix: str) -> Fi
     }
     if item.last_point is not None:
         shown["lastRecoveryPoint"] = time_text(item.last_point)
-    if era >= Era.Y2022:
+    if era >= Era.M2022_11:
         shown["vaultId"] = f"https://management.azure.com{prefix}"
     if item.deleted_at is not None:
         shown |= _deferred(state, item)
-    if era >= Era.Y2022:
+    if era >= Era.M2021_06:
         shown["isArchiveEnabled"] = False
+    if era >= Era.M2022_11:
         shown["softDeleteRetentionPeriod"] = item.retention_days if item.soft_deleted else 0
     return shown
 

@@ -61,9 +61,14 @@ def list_items(world: World, call: Call) -> Reply:
     vault = vault_of(world, call)
     wanted = filters.read(call.query, filters.ITEMS)
     prefix = vault_prefix(call.resource_id, vault.vault_id)
-    listed = [item for item in vault.items.values() if item.visible and _wanted(item, wanted)]
+    listed = [item for item in by_name(vault) if item.visible and _wanted(item, wanted)]
     body = page(world, call, listed, lambda item: item_body(world.backup, vault, item, prefix))
     return Reply(status=200, body=body, content_type=world.backup.era.content_type)
+
+
+def by_name(vault: Vault) -> list[Item]:
+    """Return the items in the order lists have: by name, in any case (recorded, no exception)."""
+    return [vault.items[key] for key in sorted(vault.items)]
 
 
 def _wanted(item: Item, wanted: dict[str, str]) -> bool:
@@ -88,7 +93,7 @@ def list_containers(world: World, call: Call) -> Reply:
     prefix = vault_prefix(call.resource_id, vault.vault_id)
     listed = [
         item
-        for item in vault.items.values()
+        for item in by_name(vault)
         if item.visible
         and filters.fits(wanted, "backupManagementType", MANAGEMENT)
         and filters.fits(wanted, "friendlyName", item.friendly_name)
@@ -104,7 +109,7 @@ def list_deleted_containers(world: World, call: Call) -> Reply:
     prefix = vault_prefix(call.resource_id, vault.vault_id)
     listed = [
         item
-        for item in vault.items.values()
+        for item in by_name(vault)
         if item.soft_deleted and filters.fits(wanted, "backupManagementType", MANAGEMENT)
     ]
     body = page(world, call, listed, lambda item: container_body(item, prefix))

@@ -84,7 +84,7 @@ def _extended(era: Era, job: Job, now: datetime) -> Fields:
 
 def _task(era: Era, task: Task, now: datetime) -> Fields:
     shown: Fields = {"taskId": task.name}
-    started, ended = now >= task.starts_at, now >= task.ends_at
+    started, ended = now >= (task.seen_from or task.starts_at), now >= task.ends_at
     if era >= Era.Y2022:
         shown["startTime"] = time_text(task.starts_at) if started else NEVER
         shown["endTime"] = time_text(task.ends_at) if ended else NEVER

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from simulator.backup.eras import Era
 from simulator.backup.formats import Fields, fields_of, text_of
 
 if TYPE_CHECKING:
@@ -68,7 +69,11 @@ def declare_knobs(world: "World") -> None:
 
 
 KNOBS: tuple[tuple[str, bool | float | str | dict[str, object], str], ...] = (
-    ("backup.era", "2025", "The year whose shapes are answered: 2019 2021 2022 2023 2024 2025."),
+    (
+        "backup.era",
+        "2025",
+        "The year whose shapes are answered: " + " ".join(era.knob for era in Era),
+    ),
     (
         "backup.enable.orders",
         {},

@@ -22,6 +22,11 @@ _DAY = timedelta(days=1)
 MOST_REQUESTS = 9
 #: Kept so long unless the request says otherwise (FAQ).
 _DEFAULT_RETENTION = timedelta(days=30)
+_TOO_SHORT = (
+    "Recovery point cannot be moved to Archive tier due to insufficient retention duration "
+    "specified in policy.. Update policy on the protected item with appropriate retention setting "
+    "and try again."
+)
 _NOT_READY = (
     "We're still determining if this Recovery Point can be moved.. "
     "Please check again after some time."
@@ -156,9 +161,10 @@ def _properties(era: Era, point: Point, vm: Fields, *, detailed: bool) -> Fields
         shown["zones"] = zones
     if point.disks is not None:
         shown["recoveryPointDiskConfiguration"] = _disks(vm, point, detailed=detailed)
-    if era >= Era.Y2022:
+    if era >= Era.M2021_06:
+        reason = _NOT_READY if era >= Era.Y2023 else _TOO_SHORT
         shown["recoveryPointMoveReadinessInfo"] = {
-            "ArchivedRP": {"isReadyForMove": False, "additionalInfo": _NOT_READY}
+            "ArchivedRP": {"isReadyForMove": False, "additionalInfo": reason}
         }
     if era >= Era.Y2023:
         kind = text_of(fields_of(machine.get("securityProfile")).get("securityType"))

@@ -17,14 +17,18 @@ from simulator.backup.state import BackupState
 from simulator.backup.vault_lookup import vault_of
 from simulator.world import Cause, World
 
+_BORN_BEFORE, _HALF_HOUR = timedelta(hours=10), timedelta(minutes=30)
 _RETENTION_30: Fields = {"count": 30, "durationType": "Days"}
 
 
 def built_in(state: BackupState, vault: Vault, at: datetime) -> None:
-    """Give a new vault its policies; the default's hour is a half-hour drawn per vault."""
-    draw = state.draw("default-policy", vault.key)
+    """Give a new vault its policies.
+
+    The default one runs ten hours after the vault was made, at the half hour before: so in all 37
+    recorded vaults, whatever their region.
+    """
     midnight = at.replace(hour=0, minute=0, second=0, microsecond=0)
-    start = time_text(midnight + timedelta(minutes=30 * draw.randrange(48)))
+    start = time_text(midnight + (at + _BORN_BEFORE - midnight) // _HALF_HOUR * _HALF_HOUR)
     morning = time_text(midnight + timedelta(hours=8))
     daily: Fields = {
         "schedulePolicyType": "SimpleSchedulePolicy",

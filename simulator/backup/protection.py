@@ -65,8 +65,6 @@ def delete_item(world: World, call: Call) -> Reply:
     unlocked = vault.unlocked_until.get(item.key)
     if vault.guards and (unlocked is None or unlocked < world.now()):
         raise refusals.guard_needed()
-    if item.soft_deleted and vault.config.keeps_deleted:
-        raise refusals.bad_input("The item is already in soft deleted state.")
     _check_free(item, "delete")
     operation = delete_now(world.backup, vault, item, Cause.of(call))
     return asynchronous.accepted(

@@ -104,6 +104,8 @@ class Task:
     starts_at: datetime
     ends_at: datetime
     fails: bool = False
+    #: shown as not started until then, although it had begun
+    seen_from: datetime | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -230,6 +232,9 @@ class Vault:
     unlocked_until: dict[str, datetime] = field(default_factory=dict)
     registered_on: Counter[str] = field(default_factory=Counter)
     ever_registered: bool = False
+    storage_version: str = "Unassigned"
+    #: whether the backup service has learned of it: a new one shows less for a moment
+    known: bool = False
 
     @property
     def key(self) -> str:

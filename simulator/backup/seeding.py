@@ -71,6 +71,7 @@ def _vault_or_new(state: BackupState, vault_id: str) -> Vault:
     vault = state.vaults.get(vault_id.lower())
     if vault is None:
         vault = create(state, vault_id, {"location": "", "sku": {"name": "Standard"}})
+        vault.known = True
         settled(state, vault)
     return vault
 
@@ -81,7 +82,7 @@ def _vault(state: BackupState, vault_id: str, given: Body) -> None:
     vault = known or create(state, vault_id, given)
     if known is not None:
         vault.body = new_body(state, vault_id, given, state.now())
-    vault.vault_id = vault_id
+    vault.vault_id, vault.known = vault_id, True
     vault.created_at = state.world.started - SETTLED
     properties = fields_of(given.get("properties"))
     security = fields_of(properties.get("securitySettings"))
@@ -94,7 +95,9 @@ def _vault(state: BackupState, vault_id: str, given: Body) -> None:
             "enhancedSecurityState": soft.get("enhancedSecurityState"),
         },
     )
-    vault.ever_registered = vault.ever_registered or properties.get("backupStorageVersion") == "V2"
+    told = text_of(properties.get("backupStorageVersion"))
+    if told and told != "Unassigned":
+        vault.ever_registered, vault.storage_version = True, told
     vault.body |= {key: value for key, value in given.items() if key != "properties"}
     vault.body = in_order(vault.body)
     vault.body["properties"] = {**fields_of(vault.body.get("properties")), **properties}
@@ -159,6 +162,8 @@ def _item(state: BackupState, vault: Vault, resource_id: ResourceId, given: Fiel
     if given.get("isScheduledForDeferredDelete") is True:
         _soft_deleted(state, vault, item, given)
     vault.ever_registered = True
+    if vault.storage_version == "Unassigned":
+        vault.storage_version = "V2"
     state.add_item(vault, item)
     settled(state, vault)
     if policy_id := text_of(given.get("policyId")):

@@ -6,7 +6,7 @@ from simulator.backup.eras import Era
 from simulator.backup.formats import Fields, fields_of, text_of
 from simulator.backup.names import VAULT_TYPE, vault_prefix
 from simulator.backup.records import Vault
-from simulator.backup.vault_bodies import settled
+from simulator.backup.vault_bodies import learned_of, settled
 from simulator.backup.vault_lookup import vault_of
 from simulator.world import Cause, World
 
@@ -63,6 +63,7 @@ def write_config(world: World, call: Call) -> Reply:
     config.enhanced = text_of(asked.get("enhancedSecurityState")) or config.enhanced
     config.days = days if isinstance(days, int) else config.days
     config.editable = config.soft_delete.lower() != "alwayson"
+    learned_of(world.backup, vault)
     settled(world.backup, vault)
     world.publish("write", call.resource_id, Cause.of(call))
     return get_config(world, call)

@@ -40,7 +40,7 @@ class BackupState:
 
     @property
     def era(self) -> Era:
-        return Era(int(self.world.knobs.text("backup.era")))
+        return Era.named(self.world.knobs.text("backup.era"))
 
     def now(self) -> datetime:
         return self.world.now()

@@ -46,7 +46,9 @@ def delete_now(state: BackupState, vault: Vault, item: Item, cause: Cause) -> st
 
     def finish() -> Failure | None:
         item.busy_with = None
-        if softly:
+        if softly and item.soft_deleted:
+            state.touch(vault, item)  # recorded in 2021: accepted, a job, and nothing changes
+        elif softly:
             item.state = Protection.STOPPED
             item.deleted_at = asked_at
             item.retention_days = vault.config.days

@@ -59,9 +59,9 @@ def new_body(state: BackupState, vault_id: str, asked: Fields, at: datetime) -> 
     if era >= Era.Y2021:
         properties["privateEndpointStateForBackup"] = "None"
         properties["privateEndpointStateForSiteRecovery"] = "None"
-    if era is Era.Y2022:
+    if Era.M2022_11 <= era <= Era.Y2022:
         properties["encryption"] = None
-    if era >= Era.Y2022 and "monitoringSettings" in given:
+    if era >= Era.M2022_08 and "monitoringSettings" in given:
         properties["monitoringSettings"] = given["monitoringSettings"]
     if era >= Era.Y2023:
         if "securitySettings" in given:
@@ -79,8 +79,7 @@ def new_body(state: BackupState, vault_id: str, asked: Fields, at: datetime) -> 
         )
     if era >= Era.Y2024:
         properties["redundancySettings"] = redundancy(given)
-        properties["secureScore"] = "None"
-        properties["bcdrSecurityLevel"] = "Poor"
+        _score(properties)
     body: Fields = {
         "location": asked.get("location"),
         "name": vault_id.rsplit("/", 1)[1],
@@ -96,6 +95,15 @@ def new_body(state: BackupState, vault_id: str, asked: Fields, at: datetime) -> 
     return body
 
 
+def _score(properties: Fields) -> None:
+    """Grade a vault as Azure does; recorded: immutability lifts it one step."""
+    security = fields_of(properties.get("securitySettings"))
+    immutable = text_of(fields_of(security.get("immutabilitySettings")).get("state"))
+    better = immutable.lower() in {"locked", "unlocked"}
+    properties["secureScore"] = "Minimum" if better else "None"
+    properties["bcdrSecurityLevel"] = "Fair" if better else "Poor"
+
+
 def redundancy(given: Fields) -> Fields:
     asked = fields_of(given.get("redundancySettings"))
     return {
@@ -105,18 +113,48 @@ def redundancy(given: Fields) -> Fields:
     }
 
 
-def settled(state: BackupState, vault: Vault) -> None:
-    """Complete a vault: what the backup service fills in once it knows it."""
+def settled(state: BackupState, vault: Vault, *, written: bool = False) -> None:
+    """Complete a vault: what the backup service fills in once it knows it.
+
+    Only a write of the vault itself gives it a new etag (recorded: settings, guards and the first
+    registration change the body and not the etag).
+    """
     properties = fields_of(vault.body.get("properties"))
     properties["provisioningState"] = "Succeeded"
-    if state.era >= Era.Y2022:
-        properties["backupStorageVersion"] = "V2" if vault.ever_registered else "Unassigned"
-    if state.era is Era.Y2022 and vault.ever_registered:
+    if not vault.known:
+        _keep(state, vault, properties, written=written)
+        return
+    if state.era >= Era.M2022_08:
+        properties["backupStorageVersion"] = storage_version(vault, properties)
+    if Era.M2022_08 <= state.era <= Era.Y2022 and (
+        vault.ever_registered or state.era is Era.M2022_08
+    ):
         properties.setdefault("redundancySettings", redundancy({}))
     if state.era >= Era.Y2023:
         properties["securitySettings"] = _security(state, vault, properties)
+    _keep(state, vault, properties, written=written)
+
+
+def _keep(state: BackupState, vault: Vault, properties: Fields, *, written: bool) -> None:
     vault.body["properties"] = _ordered(properties, state.era)
-    _stamp(state, vault)
+    if written:
+        vault.body["etag"] = etag_text(state.now())
+    state.world.put(vault.vault_id, dict(vault.body), None)
+    state.tell(vault)
+
+
+def storage_version(vault: Vault, properties: Fields) -> str:
+    """Return the storage a vault has settled for: the first item or key decides, once.
+
+    V1 was recorded where the first item left disks out, and after cross-region restore was turned
+    on; V2 everywhere else.
+    """
+    crosses = fields_of(properties.get("redundancySettings")).get("crossRegionRestore") == "Enabled"
+    if crosses:
+        return "V1"
+    if vault.storage_version == "Unassigned" and properties.get("encryption"):
+        return "V2"
+    return vault.storage_version
 
 
 def _security(state: BackupState, vault: Vault, properties: Fields) -> Fields:
@@ -137,14 +175,27 @@ def _security(state: BackupState, vault: Vault, properties: Fields) -> Fields:
 
 def _shown_days(vault: Vault, config: Config) -> int:
     """With soft delete off the vault says 0 days once an item was registered (recorded)."""
-    return config.days if config.keeps_deleted or not vault.ever_registered else 0
+    kept = config.keeps_deleted or vault.storage_version == "Unassigned"
+    return (
+        config.days
+        if kept or storage_version(vault, fields_of(vault.body["properties"])) == "V1"
+        else 0
+    )
 
 
-def first_registration(state: BackupState, vault: Vault) -> None:
+def learned_of(state: BackupState, vault: Vault) -> None:
+    """Let the backup service know a vault: from now on it fills in its part of the body."""
+    if not vault.known:
+        vault.known = True
+        settled(state, vault)
+
+
+def first_registration(state: BackupState, vault: Vault, *, selects_disks: bool) -> None:
     """Fix what the first registered item fixes: the storage version and the redundancy."""
     if vault.ever_registered:
         return
-    vault.ever_registered = True
+    vault.ever_registered = vault.known = True
+    vault.storage_version = "V1" if selects_disks else "V2"
     settled(state, vault)
 
 
@@ -165,6 +216,8 @@ def changed(state: BackupState, vault: Vault, asked: Fields) -> None:
     days = soft.get("softDeleteRetentionPeriodInDays")
     if isinstance(days, int):
         vault.config.days = days
+    if state.era >= Era.Y2024:
+        _score(properties)
     vault.body["properties"] = _ordered(properties, state.era)
     for member in ("tags", "sku"):
         if member in asked:
@@ -180,7 +233,9 @@ def _with_identity(state: BackupState, vault: Vault, asked: Fields) -> Fields:
     if by_system or by_user:
         identity["tenantId"] = state.world.tenant_id
     if by_system:
-        identity["principalId"] = state.world.stable_guid("identity", vault.key)
+        before_all = fields_of(vault.body.get("identity"))
+        # Recorded: an identity that is taken away and given again is a new one.
+        identity["principalId"] = before_all.get("principalId") or state.guid("identity", vault.key)
     names = ["SystemAssigned"] * by_system + ["UserAssigned"] * by_user
     identity["type"] = ", ".join(names) or "None"
     if by_user:
@@ -236,15 +291,9 @@ def _merged(old: Json, new: Json) -> Json:
 
 
 def _ordered(properties: Fields, era: Era) -> Fields:
-    order = _ORDER_2022 if era is Era.Y2022 else _ORDER
+    order = _ORDER_2022 if Era.M2022_08 <= era <= Era.Y2022 else _ORDER
     known = {key: properties[key] for key in order if key in properties}
     return known | {key: value for key, value in properties.items() if key not in known}
-
-
-def _stamp(state: BackupState, vault: Vault) -> None:
-    vault.body["etag"] = etag_text(state.now())
-    state.world.put(vault.vault_id, dict(vault.body), None)
-    state.tell(vault)
 
 
 def in_list(body: Fields) -> Fields:

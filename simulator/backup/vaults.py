@@ -7,13 +7,21 @@ success (report §1.4).
 
 from simulator.arm import BY_GATEWAY, Call, Refusal, Reply
 from simulator.backup import policies, refusals
+from simulator.backup.durations import Kind, length
 from simulator.backup.eras import Era
 from simulator.backup.formats import Fields, fields_of, text_of
 from simulator.backup.names import is_vault_name, region
 from simulator.backup.paging import page
 from simulator.backup.records import Config, Failure, Vault
 from simulator.backup.state import BackupState
-from simulator.backup.vault_bodies import changed, in_list, new_body, redundancy, settled
+from simulator.backup.vault_bodies import (
+    changed,
+    in_list,
+    learned_of,
+    new_body,
+    redundancy,
+    settled,
+)
 from simulator.backup.vault_lookup import vault_of
 from simulator.backup.vault_operations import (
     CREATE,
@@ -83,16 +91,19 @@ def put_vault(world: World, call: Call) -> Reply:
         return _change(world, call, old, asked)
     vault = create(state, call.resource_id, asked)
     if not state.era.vault_create_waits:
-        settled(state, vault)
+        settled(state, vault, written=True)
         world.publish("write", vault.vault_id, Cause.of(call), vault.body)
         return Reply(status=201, body=vault.body, content_type=state.era.content_type)
     cause = Cause.of(call)
 
     def finish() -> Failure | None:
-        settled(state, vault)
+        settled(state, vault, written=True)
         world.publish("write", vault.vault_id, cause, vault.body)
         return None
 
+    if state.era >= Era.Y2023:
+        known_at = state.now() + length(state, Kind.VAULT_KNOWN, vault.key)
+        world.schedule.at(known_at, lambda: learned_of(state, vault))
     operation = begin_vault_operation(world, vault, CREATE, finish)
     operation.hidden_at_first = _hides(state, vault)
     return Reply(
@@ -158,7 +169,7 @@ def _change(world: World, call: Call, vault: Vault, asked: Fields) -> Reply:
     cause = Cause.of(call)
     changed(state, vault, asked)
     if _only_system_identity(asked) or not state.era.vault_create_waits or call.method == "PUT":
-        settled(state, vault)
+        settled(state, vault, written=True)
         world.publish("write", vault.vault_id, cause, vault.body)
         return Reply(status=200, body=vault.body, content_type=state.era.content_type)
     vault.body["properties"] = {
@@ -167,7 +178,7 @@ def _change(world: World, call: Call, vault: Vault, asked: Fields) -> Reply:
     }
 
     def finish() -> Failure | None:
-        settled(state, vault)
+        settled(state, vault, written=True)
         world.publish("write", vault.vault_id, cause, vault.body)
         return None
 

@@ -54,7 +54,7 @@ def test_a_new_vm_is_protectable_after_a_refresh():
     sim.advance(15)
     done = sim.ask("GET", where)
     assert (done.status, done.body) == (204, None)
-    assert _protectable(sim) == ["vm1", "fresh"]
+    assert _protectable(sim) == ["fresh", "vm1"]  # by name, as recorded
 
 
 def test_a_protectable_item_has_four_spellings_of_its_name():

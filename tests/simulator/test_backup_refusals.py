@@ -171,13 +171,28 @@ def test_another_wish_while_one_is_carried_out_meets_a_lock():
     assert error_of(sim.ask("DELETE", item_path())) == (409, "BMSUserErrorObjectLocked")
 
 
+def test_deleting_a_soft_deleted_item_again_is_accepted_and_changes_nothing():
+    """Recorded in January 2021, twice in a row."""
+    sim = lab()
+    sim.enable()
+    sim.ask("DELETE", item_path())
+    sim.advance(30)
+    before = sim.item()
+
+    assert sim.ask("DELETE", item_path()).status == 202
+    sim.advance(30)
+
+    left = "deferredDeleteTimeRemaining"
+    assert {**sim.item(), left: ""} == {**before, left: ""}
+    assert [job["operation"] for job in sim.jobs()][:2] == ["DeleteBackupData"] * 2
+
+
 def test_a_soft_deleted_item_must_be_undeleted_before_it_is_enabled():
     sim = lab()
     sim.enable()
     sim.ask("DELETE", item_path())
     sim.advance(30)
     assert error_of(sim.put_item()) == (400, FORMAT)
-    assert error_of(sim.ask("DELETE", item_path())) == (400, INPUT)
 
 
 @pytest.mark.parametrize(
