@@ -67,15 +67,17 @@ class Lanes:
         await self._outbox.change(Lane, delivery.lane, step, now)
 
     async def busy(self, delivery: Delivery) -> bool:
-        """Tell whether others wait in this lane."""
-        return bool(await self._outbox.store.entries(delivery.lane, "", 1))
+        """Tell whether so many wait in this lane that a throttled channel had better get a digest."""
+        few = self._limits.few
+        return len(await self._outbox.store.entries(delivery.lane, "", few)) >= few
 
     async def leaving(self, notice: Notice) -> bool:
         """Tell whether a digest that names this VM is on its way at this moment."""
         for delivery in notice.deliveries:
             if delivery.outcome is Outcome.GATHERED:
                 lane = await self._outbox.read(Lane, delivery.lane)
-                if lane and lane.delivery and (lane.delivery.began or lane.delivery.uncertain):
+                digest = lane.delivery if lane and delivery.id in lane.members else None
+                if digest and (digest.began or digest.uncertain or digest.settled):
                     return True
         return False
 
@@ -112,7 +114,8 @@ class Lanes:
     async def _members(self, lane: Lane) -> list[tuple[Entry, Notice]]:
         """Read who belongs to the digest; entries that stand for nothing are dropped."""
         entries = await self._outbox.store.entries(lane.key, "", self._limits.most)
-        mine = [entry for entry in entries if lane.cutoff and entry.at <= lane.cutoff]
+        named = set(lane.members)
+        mine = [entry for entry in entries if not named or entry.delivery in named]
         gate = asyncio.Semaphore(ABREAST)
 
         async def look(entry: Entry) -> tuple[Entry, Notice] | None:
@@ -142,7 +145,8 @@ class Lanes:
             mine = old is not None and old.delivery == digest
             if old is None or not mine:
                 return None
-            return _with_due(replace(old, delivery=deliveries.begun(digest, now)))
+            ids = tuple(entry.delivery for entry, _ in members)
+            return _with_due(replace(old, delivery=deliveries.begun(digest, now), members=ids))
 
         await self._outbox.change(Lane, lane.key, begin, now)
         if not mine:

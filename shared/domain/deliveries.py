@@ -66,6 +66,7 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     at: int = 0  # which target of the route
     began: datetime | None = None  # an attempt is under way, or its end was never recorded
     failures: int = 0  # certain ones, on this target
+    refused: int = 0  # ... while no attempt of unknown end stood
     uncertain: int = 0  # on this target
     throttled: int = 0  # on this target
     error: str = ""
@@ -78,8 +79,12 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def key(self) -> str:
-        """What makes a repeat recognisable; new after a certain failure, same after an unknown."""
-        return f"{self.id}.{self.at}.{self.failures}"
+        """What makes a repeat recognisable.
+
+        New after a failure that is certain, so that no channel takes the next attempt for the one
+        it refused; the same as long as an attempt of unknown end may have been taken.
+        """
+        return f"{self.id}.{self.at}.{self.refused}"
 
     @property
     def due_at(self) -> datetime | None:
@@ -140,6 +145,7 @@ def failed(
         delivery,
         began=None,
         failures=failures,
+        refused=delivery.refused if delivery.uncertain else delivery.refused + 1,
         error=error,
         next_at=now + timedelta(seconds=wait),
     )
@@ -181,6 +187,7 @@ def replayed(delivery: Delivery, now: datetime) -> Delivery:
         at=0,
         began=None,
         failures=0,
+        refused=0,
         uncertain=0,
         throttled=0,
         next_at=now,
@@ -196,6 +203,7 @@ def _next_target(delivery: Delivery, now: datetime, error: str) -> Delivery:
         at=at,
         began=None,
         failures=0,
+        refused=0,
         uncertain=0,
         throttled=0,
         error=error,

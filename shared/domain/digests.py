@@ -1,8 +1,8 @@
 """Lanes: everything one recipient hears goes through one lane, where many become one digest.
 
 A few messages of one cause leave at once; when more wait, or more left within the window, they
-are gathered and told together, worst first (F44). A digest is cut by time (`cutoff`): what was
-gathered before belongs to it, whatever happens afterwards, so a repeat tells the same.
+are gathered and told together, worst first (F44). Who belongs to a digest is written down before it
+is sent: a repeat tells the same, and who was gathered meanwhile is not taken for told.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Lane(msgspec.Struct, frozen=True, kw_only=True, tag_field="record", tag="l
     flush_at: datetime | None = None
     digested_at: datetime | None = None
     digests: int = 0
-    cutoff: datetime | None = None
+    members: tuple[str, ...] = ()  # deliveries that the digest on its way tells
     delivery: Delivery | None = None  # the digest on its way
     language: str = ""
     due_at: datetime | None = None
@@ -101,7 +101,7 @@ def gathering(lane: Lane, *, now: datetime, limits: Crowding, wait: float = 0.0)
 
 
 def cut(lane: Lane, now: datetime) -> Lane:
-    """Start a digest of all that was gathered until now."""
+    """Start a digest."""
     number = lane.digests + 1
     delivery = Delivery(
         id=f"{lane.key.removeprefix(LANE)[:12]}-d{number}",
@@ -109,7 +109,7 @@ def cut(lane: Lane, now: datetime) -> Lane:
         route=lane.route,
         next_at=now,
     )
-    return msgspec.structs.replace(lane, cutoff=now, digests=number, delivery=delivery)
+    return msgspec.structs.replace(lane, digests=number, delivery=delivery)
 
 
 def closed(
@@ -125,7 +125,7 @@ def closed(
 
     Stragglers of its topics are gathered for the rest of the window, not told one by one.
     """
-    lane = msgspec.structs.replace(lane, delivery=None, cutoff=None, flush_at=None)
+    lane = msgspec.structs.replace(lane, delivery=None, members=(), flush_at=None)
     if told:
         lane = msgspec.structs.replace(
             lane, digested_at=now, window_at=now, single=dict.fromkeys(topics, limits.few)
@@ -140,4 +140,4 @@ def due(lane: Lane) -> datetime | None:
         return lane.flush_at
     if delivery.outcome is Outcome.PENDING:
         return delivery.due_at
-    return lane.cutoff  # sent or parked; only its members do not know it yet
+    return lane.flush_at  # sent or parked; only its members do not know it yet

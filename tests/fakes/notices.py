@@ -72,8 +72,10 @@ class FakeNoticeStore:
 
     async def entries(self, lane: str, topic: str, limit: int) -> tuple[Entry, ...]:
         await self._called("entries")
-        found = sorted(self.lanes.get(lane, {}).items())
-        return tuple(entry for _, entry in found if topic in ("", entry.topic))[:limit]
+        waiting = self.lanes.get(lane, {})
+        return tuple(waiting[key] for key in sorted(waiting) if topic in ("", waiting[key].topic))[
+            :limit
+        ]
 
     async def drop_entry(self, lane: str, entry: str) -> None:
         await self._called("drop_entry")
@@ -85,7 +87,8 @@ class FakeNoticeStore:
 
     async def due(self, now: datetime, limit: int) -> tuple[tuple[str, datetime], ...]:
         await self._called("due")
-        return tuple((key, at) for at, key in sorted(self.index) if at <= now)[:limit]
+        found = sorted(entry for entry in self.index if entry[0] <= now)
+        return tuple((key, at) for at, key in found)[:limit]
 
     async def drop_due(self, key: str, at: datetime) -> None:
         await self._called("drop_due")
@@ -155,5 +158,5 @@ class FakeChannel:
         return Receipt(reference=f"receipt-{len(self.got)}")
 
     def copies(self) -> Counter[str]:
-        """Count how often each letter arrived."""
-        return Counter(letter.id for letter in self.got)
+        """Count how often each letter arrived at each address."""
+        return Counter(f"{letter.id} {letter.to.address}" for letter in self.got)
