@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("enrollment")
 _log.setLevel(logging.INFO)
+# The SDKs write two lines for each of their requests, a dozen requests for each VM.
+logging.getLogger("azure").setLevel(logging.WARNING)
 
 
 class _Providers:

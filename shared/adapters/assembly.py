@@ -9,6 +9,8 @@ from shared.ports import Clock, ParkedMessages, Ports
 from shared.settings import Settings
 
 if TYPE_CHECKING:
+    from azure.core.credentials_async import AsyncTokenCredential
+
     from shared.notify import Notifier
     from shared.web.desk import Desk
 
@@ -16,14 +18,17 @@ if TYPE_CHECKING:
 class Foundation:
     """What every way in shares: the way to Azure, what paces it, and storage. One per process."""
 
-    def __init__(self, settings: Settings, clock: Clock) -> None:
+    def __init__(
+        self, settings: Settings, clock: Clock, *, credential: AsyncTokenCredential | None = None
+    ) -> None:
+        """Remember settings and clock; ``credential`` is an operator's own login."""
         from shared.adapters.clients import Clients
         from shared.adapters.governor import Governor
 
         self.settings = settings
         self.clock = clock
         self.governor = Governor(settings, clock)
-        self.clients = Clients(settings, clock, self.governor)
+        self.clients = Clients(settings, clock, self.governor, credential=credential)
         self.stores = Stores(settings, self.clients.credential)
 
 
@@ -43,10 +48,10 @@ def assemble(foundation: Foundation) -> tuple[Ports, Notifier]:
     from shared.adapters.directory import ArmDirectory
     from shared.adapters.graph import GraphEstate
     from shared.adapters.index import GraphIndex
-    from shared.adapters.ledger import TableLedger
     from shared.adapters.parked import TableParkedMessages
     from shared.adapters.people import TablePeople
     from shared.adapters.queues import StorageQueues
+    from shared.adapters.remembered import RememberingLedger
     from shared.adapters.rules_source import rules_of
 
     settings, clock = foundation.settings, foundation.clock
@@ -65,7 +70,7 @@ def assemble(foundation: Foundation) -> tuple[Ports, Notifier]:
         index=GraphIndex(clients, settings, clock, estate, directory),
         estate=estate,
         pace=governor,
-        ledger=TableLedger(stores),
+        ledger=RememberingLedger(stores, clock),
         coverage=TableCoverage(stores),
         people=TablePeople(stores),
         parked=TableParkedMessages(stores),

@@ -37,7 +37,11 @@ _NAMED_ACTION = re.compile(r"action '([\w./]+)'")
 _ONE_RESOURCE = re.compile(r'"target":\s*"\w+Resource"')  # a budget of a single VM, not ours
 
 _PATIENCE = 2.0  # seconds worth waiting in process (DESIGN §3.4)
-_TURN = 0.25  # seconds between two looks while waiting
+_TURN = 0.1  # seconds between two looks while waiting
+_WAITING = 8  # reconciles of one subscription that wait in process; the host runs few at a time
+_EAGER = 1.25  # a turn is told somewhat early: a budget that comes back faster is noticed so
+_SLOWEST = 0.5  # turns a second, however little was granted lately
+_AHEAD = 900.0  # seconds, at most, between the first turn that is told and the last
 _WATCHED = 0.4  # share of an hourly budget that the watch may use (DESIGN §3.6)
 _GRANTED = timedelta(seconds=120)  # an enable that nobody told us the end of is over by then
 
@@ -82,6 +86,8 @@ class Governor:
         self._vault_cap = max(1, settings.vault_in_flight // settings.instances)
         self._meters: defaultdict[tuple[str, str], Meter] = defaultdict(Meter)
         self._urgent: Counter[str] = Counter()  # PUTs of single events that wait right now
+        self._waiting: Counter[str] = Counter()  # reconciles that wait in process
+        self._turns: dict[str, datetime] = {}  # when the next one that is put off has its turn
         self._vaults: defaultdict[str, deque[datetime]] = defaultdict(deque)
         self.throttled: Counter[str] = Counter()  # 429s by action, for telemetry
 
@@ -89,7 +95,8 @@ class Governor:
 
     async def slot(self, subscription: str, *, urgent: bool) -> float:
         key = subscription.lower()
-        left = _PATIENCE
+        left = _PATIENCE if self._waiting[key] < _WAITING else 0.0
+        self._waiting[key] += 1
         if urgent:
             self._urgent[key] += 1
         try:
@@ -101,11 +108,12 @@ class Governor:
                         meter.grant(now, self._instances)
                     return 0.0
                 if wait > left:
-                    return _jittered(wait)
+                    return _jittered(self._turn(key, wait))
                 pause = max(wait, _TURN)
                 left -= pause
                 await asyncio.sleep(self._clock.real_seconds(pause))
         finally:
+            self._waiting[key] -= 1
             if urgent:
                 self._urgent[key] -= 1
 
@@ -184,6 +192,21 @@ class Governor:
         now = self._clock.now()
         waits = [meter.wait(now, self._instances) for meter in self._gates(subscription)]
         return max(waits, default=0.0)
+
+    def _turn(self, subscription: str, wait: float) -> float:
+        """Give the seconds to put a reconcile off, each behind the one before, at our pace.
+
+        All at once would only queue up again; what was granted lately says how many a second go.
+        """
+        now = self._clock.now()
+        first = now + timedelta(seconds=wait)
+        turn = max(first, self._turns.get(subscription, first))
+        if turn - first > timedelta(seconds=_AHEAD):
+            turn = first
+        paces = [speed for meter in self._gates(subscription) if (speed := meter.speed(now))]
+        pace = max(_EAGER * min(paces, default=0.0), _SLOWEST)
+        self._turns[subscription] = turn + timedelta(seconds=1 / pace)
+        return (turn - now).total_seconds()
 
     def _gates(self, subscription: str) -> Iterator[Meter]:
         """Give the meters that a reconcile draws on: ARM's own, the VM's GET, the item's PUT."""

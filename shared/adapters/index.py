@@ -25,6 +25,7 @@ from shared.settings import Settings
 _AMPLE = timedelta(minutes=45)  # Resource Graph's lag (unpublished) with much room
 _ANEW_SECONDS = 60.0  # what is younger is not loaded anew, however many VMs ask for it
 _ITEMS = "backupManagementType eq 'AzureIaasVM' and itemType eq 'VM'"
+_NEVER_USED = "Unassigned"  # storage of a vault that never had an item (facts §1.3)
 _UNREADABLE = frozenset({"AuthorizationFailed"})
 _ALIVE = frozenset({ProtectionState.PENDING, ProtectionState.PROTECTED, ProtectionState.ERROR})
 
@@ -104,14 +105,17 @@ class GraphIndex:
 
     async def _load(self) -> _Loaded:
         began = self._clock.now()
-        vaults = [vault.id for vault in await self._directory.vaults()]
+        known = await self._directory.vaults()
+        vaults = [vault.id for vault in known]
+        unused = {vault.id.key for vault in known if vault.storage_version == _NEVER_USED}
         shown, answered = await self._from_graph(vaults)
         by_vault = _grouped(shown, _vault)
         self._seen |= by_vault.keys()
         for vault in vaults:
             needed = not answered or vault.key in self._asked
             shows = vault.key in by_vault
-            if needed or (not shows and (vault.key in self._full or vault.key not in self._seen)):
+            doubtful = vault.key not in self._seen and vault.key not in unused
+            if needed or (not shows and (vault.key in self._full or doubtful)):
                 try:
                     by_vault[vault.key] = await self._list(vault)
                 except AzureFault:

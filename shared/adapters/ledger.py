@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import zlib
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from heapq import nsmallest
@@ -181,7 +181,7 @@ class TableLedger:
                 return taken
             return Places((*taken.vms, name))
 
-        return name in (await self._places.amend(anywhere(vault), safe(day), Places, take)).vms
+        return name in (await self._amend_places(vault, day, take)).vms
 
     async def give_place(self, vault: ArmId, day: str, vm: ArmId) -> None:
         name = digest(vm.key)
@@ -191,7 +191,12 @@ class TableLedger:
                 return taken
             return Places(tuple(other for other in taken.vms if other != name))
 
-        await self._places.amend(anywhere(vault), safe(day), Places, give)
+        await self._amend_places(vault, day, give)
+
+    async def _amend_places(
+        self, vault: ArmId, day: str, change: Callable[[Places], Places]
+    ) -> Places:
+        return await self._places.amend(anywhere(vault), safe(day), Places, change)
 
     async def places(self, vault: ArmId, day: str) -> int:
         found = await self._places.get(anywhere(vault), safe(day))
@@ -215,14 +220,22 @@ class TableLedger:
             allowed = now < per_hour and today < per_day
             return Changes({**changes.hours, hour: now + 1}) if allowed else changes
 
-        await self._changes.amend(subscription.lower(), day, Changes, add)
+        await self._amend_changes(subscription, day, add)
         return allowed
+
+    async def _amend_changes(
+        self, subscription: str, day: str, change: Callable[[Changes], Changes]
+    ) -> Changes:
+        return await self._changes.amend(subscription.lower(), day, Changes, change)
 
     async def changes(self, subscription: str, at: datetime) -> tuple[int, int]:
         hour, day = f"{at.astimezone(UTC):%H}", f"{at.astimezone(UTC):%Y-%m-%d}"
+        counted = await self._read_changes(subscription, day)
+        return counted.hours.get(hour, 0), sum(counted.hours.values())
+
+    async def _read_changes(self, subscription: str, day: str) -> Changes:
         found = await self._changes.get(subscription.lower(), day)
-        hours = found.record(Changes).hours if found else {}
-        return hours.get(hour, 0), sum(hours.values())
+        return found.record(Changes) if found else Changes()
 
     # --- the service itself ------------------------------------------------------------------
 

@@ -11,11 +11,15 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from math import inf
 
 _LATEST = 4  # readings believed at a time: front ends disagree, the lower ones are right for us
 _MEMORY = timedelta(seconds=60)  # a reading older than this says nothing any more
-_SETTLE = timedelta(seconds=2)  # by then what was granted shows in readings, or was not used
+_TOGETHER = timedelta(seconds=2)  # readings so close to the newest count beside it
+_SETTLE = timedelta(seconds=5)  # a grant that no reading followed by then was not used
+_TREND = 1.0, 30.0  # seconds between two looks at how fast a budget comes back, least and most
 _FIRST_PROBE, _LAST_PROBE = 2.0, 300.0  # seconds until an exhausted budget is tried again
+_LATELY = timedelta(seconds=10)  # the time in which a pace is measured
 _CALM = 120.0  # seconds without a 429 in which the pace doubles again
 _BRISK = 0.02  # a gap shorter than this is none
 _HOUR = 3600.0
@@ -26,26 +30,37 @@ class Meter:
     """What is known of one budget. Times are the clock port's, shares are of one instance."""
 
     readings: deque[tuple[datetime, float]] = field(default_factory=lambda: deque(maxlen=_LATEST))
-    granted: deque[datetime] = field(default_factory=deque)
+    granted: deque[datetime] = field(default_factory=deque)  # in the latest minute
     blocked_until: datetime | None = None
     budget: float = 0.0  # the most that all front ends at once were seen to have left
+    _open: deque[datetime] = field(default_factory=deque)  # granted, and no reading since
     _gap: float = 0.0  # seconds between two grants, as of the latest 429
     _gap_since: datetime | None = None
     _probes: int = 0
+    _returns: float = 0.0  # how much comes back a second, beyond what others take
+    _trend: tuple[datetime, float] | None = None  # a reading to compare with
+    _drawn: int = 0  # our own draws since then
     _tokens: float | None = None
     _tokens_at: datetime | None = None
 
     def read(self, remaining: float, now: datetime) -> None:
         """Take in what an answer says is left; negative means overdrawn."""
         self.readings.append((now, max(0.0, remaining)))
+        if self._open:
+            self._open.popleft()
         low = self.low(now)
-        if low is not None:
-            self.budget = max(self.budget, low)
+        if low is None:
+            return
+        self.budget = max(self.budget, low)
+        self._drawn += 1
+        self._compare(low, now)
 
     def low(self, now: datetime) -> float | None:
         """Give the lowest of the latest readings; None if there is none worth believing."""
-        fresh = [remaining for at, remaining in self.readings if now - at < _MEMORY]
-        return min(fresh) if fresh else None
+        if not self.readings or now - self.readings[-1][0] >= _MEMORY:
+            return None
+        newest = self.readings[-1][0]
+        return min(remaining for at, remaining in self.readings if newest - at < _TOGETHER)
 
     def refuse(self, now: datetime, seconds: float | None) -> None:
         """Take in a 429: stop for as long as told, and go on at half the speed."""
@@ -81,15 +96,23 @@ class Meter:
             since = (now - self.granted[-1]).total_seconds()
             if since < gap:
                 return gap - since
-        if not self._exhausted(now, instances):
+        missing = 1 - self._share(now, instances)
+        if missing <= 0:
             return 0.0
-        # All of our share is out. One try after a while tells whether more came back.
+        # All of our share is out. What came back so far says when there is more; if nothing did,
+        # one try after a while tells.
         latest = max([self.readings[-1][0], *self.granted])
-        return max(0.0, self._probe() - (now - latest).total_seconds())
+        probe = max(0.0, self._probe() - (now - latest).total_seconds())
+        return min(probe, missing * instances / self._returns) if self._returns else probe
+
+    def speed(self, now: datetime) -> float:
+        """Give the grants a second of the latest seconds."""
+        return sum(now - at < _LATELY for at in self.granted) / _LATELY.total_seconds()
 
     def grant(self, now: datetime, instances: int) -> None:
         """Count one draw that was allowed."""
-        self._probes = self._probes + 1 if self._exhausted(now, instances) else 0
+        self._probes = self._probes + 1 if self._share(now, instances) < 1 else 0
+        self._open.append(now)
         self.granted.append(now)
         while now - self.granted[0] >= _MEMORY:
             self.granted.popleft()
@@ -111,12 +134,30 @@ class Meter:
         if rate:
             self._tokens = self._refill(now, rate) - 1
 
-    def _exhausted(self, now: datetime, instances: int) -> bool:
+    def _share(self, now: datetime, instances: int) -> float:
+        """Give how much of what is left this instance may draw; no end if nothing is known."""
         low = self.low(now)
         if low is None:
-            return False
-        taken = sum(now - at < _SETTLE for at in self.granted)
-        return low / instances - taken < 1
+            return inf
+        while self._open and now - self._open[0] >= _SETTLE:
+            self._open.popleft()
+        since = (now - self.readings[-1][0]).total_seconds()
+        return (low + since * self._returns) / instances - len(self._open)
+
+    def _compare(self, low: float, now: datetime) -> None:
+        """Learn how fast the budget comes back: what is left now, and what we drew meanwhile."""
+        if self._trend is None:
+            self._trend, self._drawn = (now, low), 0
+            return
+        at, before = self._trend
+        passed = (now - at).total_seconds()
+        least, most = _TREND
+        if passed < least:
+            return
+        if passed <= most:
+            returned = max(0.0, (low - before + self._drawn) / passed)
+            self._returns = (self._returns + returned) / 2
+        self._trend, self._drawn = (now, low), 0
 
     def _refill(self, now: datetime, rate: float) -> float:
         most = max(1.0, rate * _HOUR / 4)
