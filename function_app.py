@@ -99,17 +99,18 @@ async def park_notice(message: func.QueueMessage) -> None:
     await bootstrap.park_poison("notices", message.get_body())
 
 
-# Who may ask is decided by the app itself (`shared/web/auth.py`), not by keys of the platform.
+# Programs come with a function key, which the host asks for. Who else may ask is decided by the
+# app itself (`shared/web/auth.py`).
 
 
-@app.route(route="vms/enroll", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
+@app.route(route="vms/enroll", methods=["POST"], auth_level=func.AuthLevel.FUNCTION)
 @answered
 async def enroll_one(req: func.HttpRequest) -> func.HttpResponse:
     """Enqueue a look at one VM: body {"vm": "<resource id>"}."""
     return await _answered("vms/enroll", req)
 
 
-@app.route(route="vms/explain", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+@app.route(route="vms/explain", methods=["GET"], auth_level=func.AuthLevel.FUNCTION)
 @answered
 async def explain_one(req: func.HttpRequest) -> func.HttpResponse:
     """Explain one VM: ?vm=<resource id>; JSON, or text with Accept: text/plain."""

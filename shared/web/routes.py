@@ -31,11 +31,12 @@ class Route:
     path: str
     role: Role
     handler: str  # module.function in shared.web: a page is not loaded for an API call
+    keyed: bool = False  # for programs: the host has asked for the function's key (ADR 5)
 
 
 ROUTES: tuple[Route, ...] = (
-    Route(method="POST", path="vms/enroll", role=Role.OPERATOR, handler="api.enroll"),
-    Route(method="GET", path="vms/explain", role=Role.READER, handler="api.explain"),
+    Route(method="POST", path="vms/enroll", role=Role.OPERATOR, handler="api.enroll", keyed=True),
+    Route(method="GET", path="vms/explain", role=Role.READER, handler="api.explain", keyed=True),
     Route(method="GET", path="coverage", role=Role.READER, handler="pages.overview"),
     Route(method="GET", path="coverage/vm", role=Role.READER, handler="vm_page.show"),
     Route(method="GET", path="coverage/jobs", role=Role.READER, handler="pages.jobs"),
@@ -70,7 +71,10 @@ async def _answer(path: str, request: Request, open_desk: Opened) -> Answer:
         return _sign_in(desk, request)
     route = next((one for one in ROUTES if one.path == path and one.method == request.method), None)
     role = route.role if route is not None else Role.READER
-    caller = await auth.admitted(request, role, desk.ports.settings, desk.keys)
+    if route is not None and route.keyed:
+        caller: Caller | Refusal = Caller(name="function key", roles=frozenset({route.role}))
+    else:
+        caller = await auth.admitted(request, role, desk.ports.settings, desk.keys)
     if isinstance(caller, Refusal):
         return _stopped(desk, request, caller)
     if route is None:
