@@ -22,7 +22,7 @@ from shared.domain.decisions import ChangePolicy, Enroll, Resume, Undelete
 from shared.domain.ids import ArmId, item_of
 from shared.domain.messages import WorkItem
 from shared.domain.records import ChangeKind, InFlight, Intent, Look, Row
-from shared.errors import AzureFault
+from shared.errors import AzureFault, EnrollmentError
 from shared.ports import Change, Ports
 
 FIRST_LOOK = timedelta(seconds=40)  # of 631 recorded enables the median took 35 s (report §1.1)
@@ -46,14 +46,23 @@ class Postponed:
     full: ArmId | None = None
 
 
+class Refused(EnrollmentError):
+    """Azure Backup answered that it does not make the change."""
+
+    def __init__(self, fault: AzureFault) -> None:
+        super().__init__(str(fault))
+        self.fault = fault
+
+
 async def change(
     ports: Ports, held: Held, row: Row, decision: Decided, work: WorkItem, trace: str
 ) -> Sent | Postponed:
     """Send one change; ``row`` is what else is to be written with its intent.
 
     Raises:
-        AzureFault: a refusal has taken the intent back; any other failure leaves it on the row,
-            since nobody knows whether the PUT took effect (`unresolved`).
+        Refused: Azure said no and did nothing; the intent is taken back.
+        AzureFault: anything else. If the intent is on the row, nobody knows whether the PUT took
+            effect (`unresolved`).
         Conflict: the claim was lost; at most the same PUT was sent.
 
     """
@@ -99,9 +108,10 @@ async def change(
             )
         )
     except AzureFault as fault:
-        if _never_arrived(fault):
-            await taken_back(ports, held)
-        raise
+        if not _never_arrived(fault):
+            raise
+        await taken_back(ports, held)
+        raise Refused(fault) from fault
     telemetry.wide(
         "change.sent",
         vm=held.row.vm,

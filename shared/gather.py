@@ -78,13 +78,18 @@ async def _items(
 
     An item that we enrolled a short while ago and the index does not show is taken from the
     ledger; one that the index should show by now is asked for by itself, since a list that lacks
-    something is no evidence (DESIGN §3.13).
+    something is no evidence (DESIGN §3.13). So is one under another policy than the ledger's:
+    either another instance changed it, and the index is old, or somebody else did.
     """
     items = await ports.index.named(vm_id)
     past = past_of(row)
-    if row is None or past.vault is None or past.enrolled_at is None:
+    if row is None or past.vault is None:
         return items
-    if any(item.vault == past.vault for item in items):
+    shown = next((item for item in items if item.vault == past.vault), None)
+    if shown is not None:
+        doubted = None not in {shown.policy, past.policy} and shown.policy != past.policy
+        return await asked_anew(ports, items, shown) if doubted else items
+    if past.enrolled_at is None:
         return items
     if now - past.enrolled_at < INDEX_LAG:
         mine = ProtectedItem(
@@ -100,6 +105,18 @@ async def _items(
         return items
     ports.index.learn(asked)
     return (*items, asked)
+
+
+async def asked_anew(
+    ports: Ports, items: tuple[ProtectedItem, ...], doubted: ProtectedItem
+) -> tuple[ProtectedItem, ...]:
+    """Give the items with one of them as Azure has it now; an index may be an hour behind."""
+    fresh = await ports.backup.item(doubted.id)
+    others = tuple(item for item in items if item.id != doubted.id)
+    if fresh is None:
+        return others
+    ports.index.learn(fresh)
+    return (*others, fresh)
 
 
 async def _inherited(ports: Ports, vm: ArmId) -> tuple[Tags | None, str | None, Tags | None]:
@@ -147,6 +164,7 @@ def past_of(row: Row | None) -> Past:
             at=failure.at,
             count=failure.count,
             recommendations=failure.recommendations,
+            policy=_id(failure.policy),
         ),
         first_seen=row.first_seen,
         enrolled_at=row.enrolled_at,

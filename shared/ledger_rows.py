@@ -14,7 +14,9 @@ from shared.domain.records import Row, Transition
 from shared.domain.states import State
 
 SETTLED = frozenset({State.ENROLLED, State.PROTECTED})  # their reasons differ by who found out
+_PUT_OFF = frozenset({On.WAIT, On.NOT_NOW})  # what is known of the VM stays as it is
 HISTORY = 20  # lines kept per VM
+_UNDONE = 5  # changes by others kept per VM
 _TAGS = 15  # tags kept per VM, for the coverage page's filters
 _TEXT = 256
 
@@ -24,6 +26,8 @@ def move(row: Row, on: On, now: datetime, why: str, **changes: Any) -> Row:
     state = moved(row.state, on)
     if state is None:
         return row
+    if on in _PUT_OFF and state is row.state and state is not State.WAITING:
+        return replace(row, until=changes.pop("until", None), **changes)
     same = state is row.state and (why == row.why or state in SETTLED)
     line = Transition(at=now, state=state, why=why, trace=changes.get("trace", row.trace))
     return replace(
@@ -61,6 +65,23 @@ def observed(row: Row, snapshot: Snapshot, verdict: Verdict) -> Row:
         size=vm.size,
         tags=_few(vm.tags),
     )
+
+
+def changed_by_others(row: Row, snapshot: Snapshot) -> Row | None:
+    """Give the row that remembers a policy change which was not ours; None if there was none.
+
+    The flap guard counts these (DESIGN §3.14). `gather` has asked Azure itself before it shows
+    another policy than the ledger's.
+    """
+    shown = next(
+        (one for one in snapshot.items if str(one.vault).lower() == row.vault.lower()), None
+    )
+    if shown is None or shown.policy is None or not row.policy:
+        return None
+    policy = str(shown.policy)
+    if policy.lower() == row.policy.lower():
+        return None
+    return replace(row, policy=policy, undone=(*row.undone, snapshot.at)[-_UNDONE:])
 
 
 def _few(tags: Mapping[str, str]) -> dict[str, str]:

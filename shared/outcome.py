@@ -24,7 +24,7 @@ from shared.domain.decisions import (
 )
 from shared.domain.findings import Finding, Remedy, Severity
 from shared.domain.model import Policy, ProtectedItem, ProtectionState, Snapshot
-from shared.domain.records import Row
+from shared.domain.records import PastFailure, Row
 from shared.domain.schedule import first_backup_deadline
 from shared.domain.states import State
 from shared.ledger_rows import move
@@ -85,8 +85,15 @@ def _here(row: Row, item: ProtectedItem) -> Row:
         vault=str(item.vault),
         policy=str(item.policy) if item.policy is not None else "",
         last_recovery_point=item.last_recovery_point or row.last_recovery_point,
-        failure=None,
+        failure=_still(row.failure, item),
     )
+
+
+def _still(failure: PastFailure | None, item: ProtectedItem) -> PastFailure | None:
+    """Keep a failed policy change in mind as long as the item is not under that policy."""
+    if failure is None or not failure.policy or failure.policy.lower() == str(item.policy).lower():
+        return None
+    return failure
 
 
 async def _protected(

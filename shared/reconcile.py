@@ -14,10 +14,18 @@ from datetime import datetime, timedelta
 from msgspec.structs import replace
 
 from shared import telemetry
-from shared.act import SETTLES_WITHOUT_JOB, Sent, change, in_flight, look_at, unresolved
+from shared.act import (
+    SETTLES_WITHOUT_JOB,
+    Refused,
+    Sent,
+    change,
+    in_flight,
+    look_at,
+    unresolved,
+)
 from shared.claims import Held, Passed, claim, folded
 from shared.domain.decide import decide
-from shared.domain.decisions import Change, On, Verdict
+from shared.domain.decisions import Change, Enroll, On, Undelete, Verdict
 from shared.domain.findings import Severity
 from shared.domain.guard import describe, held_back
 from shared.domain.ids import ArmId
@@ -25,8 +33,8 @@ from shared.domain.messages import Cause, WorkItem
 from shared.domain.model import Snapshot
 from shared.domain.records import Intent, PastFailure, Row
 from shared.errors import AzureFault, Conflict, Disposition
-from shared.gather import gather
-from shared.ledger_rows import move, observed
+from shared.gather import asked_anew, gather, past_of
+from shared.ledger_rows import changed_by_others, move, observed
 from shared.outcome import recorded
 from shared.ports import Ports, Subject
 from shared.settle import resolve
@@ -121,12 +129,20 @@ async def _decided(ports: Ports, held: Held, work: WorkItem, trace: str) -> _Don
     rules = await ports.rules.current()
     people = await ports.people.of(work.vm_id)
     snapshot = await gather(ports, work.vm_id, held.row, ports.clock.now())
+    if (changed := changed_by_others(held.row, snapshot)) is not None:
+        await held.save(changed)
+        snapshot = altered(snapshot, past=past_of(changed))
+    doubtful = True  # an item that is to be changed is read once more: the index is minutes old
     for _ in range(_VAULTS_TRIED):
         now = ports.clock.now()
         verdict = decide(snapshot, rules, people, now, day_cap=ports.settings.place_cap)
         row = observed(held.row, snapshot, verdict)
         if not isinstance(verdict.decision, Change):
             break
+        if doubtful and not isinstance(verdict.decision, Enroll):
+            items = await asked_anew(ports, snapshot.items, verdict.decision.item)
+            snapshot, doubtful = altered(snapshot, items=items), False
+            continue
         vm = snapshot.vm
         if reason := held_back(
             observing=ports.settings.observing,
@@ -139,12 +155,10 @@ async def _decided(ports: Ports, held: Held, work: WorkItem, trace: str) -> _Don
             return await _told(ports, done, snapshot, verdict, trace)
         try:
             sent = await change(ports, held, row, verdict.decision, work, trace)
-        except AzureFault as fault:
-            if unresolved(held.row):
-                raise
-            if (paused := _paused(ports, held.row, fault)) is not None:
+        except Refused as refused:
+            if (paused := _paused(ports, held.row, refused.fault)) is not None:
                 return paused
-            await _failed(held, fault, now)
+            await _failed(held, verdict.decision, refused.fault, now)
             # what was refused may have been overtaken: deleted, moved, protected by another
             snapshot = await gather(ports, work.vm_id, held.row, ports.clock.now())
             continue
@@ -199,11 +213,15 @@ def _next_step(until: datetime | None) -> str:
     return "We look again with every sweep and whenever the VM changes; nothing is lost meanwhile."
 
 
-async def _failed(held: Held, fault: AzureFault, now: datetime) -> None:
+async def _failed(held: Held, change: Change, fault: AzureFault, now: datetime) -> None:
     """Record that Azure refused the PUT, so that `decide` says what that means."""
     count = held.row.failure.count + 1 if held.row.failure is not None else 1
     failure = PastFailure(
-        code=fault.code or f"Http{fault.status}", message=fault.message, at=now, count=count
+        code=fault.code or f"Http{fault.status}",
+        message=fault.message,
+        at=now,
+        count=count,
+        policy="" if isinstance(change, Undelete) else str(change.policy.id),
     )
     await held.save(replace(held.row, failure=failure))
 
@@ -249,7 +267,7 @@ async def _could_not(ports: Ports, row: Row, fault: AzureFault, trace: str) -> _
         )
         stuck = move(row, On.NOT_FOUND_OUT, now, why, trace=trace)
         return _waiting(stuck, now + AFTER_REFUSAL, why)
-    return _waiting(move(row, On.WAIT, now, why, trace=trace), now + _pause(fault), why)
+    return _waiting(move(row, On.NOT_NOW, now, why, trace=trace), now + _pause(fault), why)
 
 
 def _pause(fault: AzureFault) -> timedelta:

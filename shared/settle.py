@@ -120,9 +120,9 @@ async def _settled_row(
             at=now,
             count=count,
             recommendations=ending.recommendations,
+            policy=intent.policy,
         )
-        on = On.FAILED if row.state is State.ENROLLING else On.WAIT
-        return move(done, on, now, f"failed {ending.code}", failure=failure)
+        return move(done, _failed(row, intent), now, f"failed {ending.code}", failure=failure)
     done = replace(done, failure=None, vault=intent.vault, policy=intent.policy or row.policy)
     if intent.kind is ChangeKind.UNDELETE:
         return move(done, On.FOUND_STOPPED, now, "undeleted")
@@ -141,6 +141,13 @@ async def _settled_row(
         deadline=deadline,
         until=deadline,
     )
+
+
+def _failed(row: Row, intent: Intent) -> On:
+    """Say what a failed change leaves: a VM whose policy was to change is as protected as before."""
+    if intent.kind is ChangeKind.CHANGE_POLICY:
+        return On.FOUND_PROTECTED if row.protected_at is not None else On.FOUND_PENDING
+    return On.FAILED if row.state is State.ENROLLING else On.WAIT
 
 
 async def _afterwards(

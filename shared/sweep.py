@@ -21,7 +21,7 @@ from shared.domain.messages import Cause, SweepPage, WorkItem
 from shared.domain.model import ProtectedItem, ProtectionState
 from shared.domain.records import Row, SweepMark
 from shared.domain.states import State
-from shared.errors import AzureFault, Conflict
+from shared.errors import AzureFault, Conflict, Disposition
 from shared.ledger_rows import move
 from shared.ports import Page, Ports, SeenVm
 
@@ -40,11 +40,11 @@ async def tick(ports: Ports) -> int:
     last = await ports.ledger.noted("sweep-started")
     if last and now - datetime.fromisoformat(last) < every:
         return released
-    await ports.ledger.note("sweep-started", now.isoformat())
     for subscription in await ports.estate.subscriptions():
         await ports.queues.send(
             SweepPage(subscription=subscription, sweep=uuid4().hex, started_at=now)
         )
+    await ports.ledger.note("sweep-started", now.isoformat())  # last: one page too many is harmless
     return released
 
 
@@ -73,14 +73,17 @@ async def sweep(ports: Ports, page: SweepPage) -> SweepMark:
     try:
         seen = await _seen(ports, page.subscription)
     except AzureFault as fault:
-        return await _suspicious(ports, mark, f"walk not finished: {fault.code or fault.status}")
+        why = f"walk not finished: {fault.code or fault.status}"
+        passes = fault.disposition in {Disposition.DEFER, Disposition.RETRY}
+        return await _suspicious(ports, mark, why, before, loud=not passes)
     rows: dict[str, Row] = {}
     async for batch in ports.ledger.subscription_rows(page.subscription):
         rows |= {ArmId.parse(row.vm).key: row for row in batch}
     alive = sum(_seen_long_enough(row, now) for row in rows.values())
     known = max(before.vms if before is not None else 0, alive)
     if known and len(seen) < _SHRUNK * known and known - len(seen) > 1:
-        return await _suspicious(ports, mark, f"{len(seen)} VMs where {known} were known")
+        why = f"{len(seen)} VMs where {known} were known"
+        return await _suspicious(ports, mark, why, before, loud=True)
     rules = await ports.rules.current()
     enqueued = 0
     counts: Counter[str] = Counter(row.state.value for row in rows.values())
@@ -206,10 +209,20 @@ async def _enqueue(ports: Ports, vm: ArmId, now: datetime) -> int:
     return 1
 
 
-async def _suspicious(ports: Ports, mark: SweepMark, why: str) -> SweepMark:
-    """Mark the sweep as one that nothing may be concluded from, and say so once."""
-    mark = replace(mark, finished_at=ports.clock.now(), suspicious=why)
+async def _suspicious(
+    ports: Ports, mark: SweepMark, why: str, before: SweepMark | None, *, loud: bool
+) -> SweepMark:
+    """Mark the sweep as one that nothing may be concluded from, and say so once.
+
+    What passes by itself (a throttle, a gateway) is said when it did not pass until the next
+    sweep. The number of VMs once known stays: it is what the next sweep is held against.
+    """
+    known = before.vms if before is not None else 0
+    mark = replace(mark, finished_at=ports.clock.now(), suspicious=why, vms=known)
     await ports.ledger.put_sweep(mark)
+    telemetry.wide("sweep.suspicious", subscription=mark.subscription, why=why)
+    if not loud and not (before is not None and before.suspicious):
+        return mark
     await ports.notices.tell_operators(
         f"SWEEP_SUSPICIOUS {mark.subscription}",
         "A sweep of a subscription was not believed and nothing was acted on. Check the "
@@ -217,5 +230,4 @@ async def _suspicious(ports: Ports, mark: SweepMark, why: str) -> SweepMark:
         f"subscription {mark.subscription}: {why}",
         ports.clock.now(),
     )
-    telemetry.wide("sweep.suspicious", subscription=mark.subscription, why=why)
     return mark

@@ -13,16 +13,19 @@ from datetime import datetime, timedelta
 from shared.domain.catalogue import finding
 from shared.domain.decisions import (
     Block,
+    ChangePolicy,
     Decision,
     Enroll,
     Exclude,
     Gone,
     Ignore,
     Orphaned,
+    Resume,
+    Undelete,
     Verdict,
     Wait,
 )
-from shared.domain.failures import after_failure
+from shared.domain.failures import after_failure, after_refusal
 from shared.domain.findings import Finding, Severity
 from shared.domain.lifecycle import existing
 from shared.domain.model import ProtectedItem, ProtectionState, Snapshot
@@ -85,6 +88,9 @@ def _matched(
     )
     if found := existing(snapshot, match, placed, people, now):
         decision, more = found
+        if isinstance(decision, ChangePolicy | Resume | Undelete):
+            refused = after_refusal(decision, snapshot, people, now)
+            decision, more = refused or found
         ready = check(snapshot, rules, match, chosen)
         advice = tuple(one for one in ready if one.severity is Severity.ADVISORY)
         return _verdict(rules, decision, (*findings, *more, *advice), match, why)

@@ -151,6 +151,7 @@ class On(StrEnum):
     FOUND_PROTECTED = "found protected"
     FOUND_ELSEWHERE = "found in a vault our rules do not choose"
     WAIT = "must wait"
+    NOT_NOW = "Azure did not answer this time"
     BLOCK = "a person must act"
     FOUND_STOPPED = "protection found stopped"
     FOUND_SOFT_DELETED = "item found soft-deleted"
@@ -163,6 +164,9 @@ class On(StrEnum):
 
 
 _CHANGING = frozenset({State.ENROLLING, State.ENROLLED, State.PROTECTED})
+_SAFE = frozenset({State.ENROLLED, State.PROTECTED})
+# What was found out stays true until something else is found out (DESIGN §3.13).
+_OPEN = frozenset({State.WAITING, State.ENROLLING, State.STUCK, State.UNKNOWN, State.GONE})
 _ANY = frozenset(State)
 
 
@@ -172,7 +176,7 @@ class Rule:
 
     on: On
     came_from: frozenset[State]
-    to: State
+    to: State | None  # None: it stays as it was
 
 
 TRANSITIONS: tuple[Rule, ...] = (
@@ -184,7 +188,10 @@ TRANSITIONS: tuple[Rule, ...] = (
     Rule(on=On.FOUND_PENDING, came_from=_ANY, to=State.ENROLLED),
     Rule(on=On.FOUND_PROTECTED, came_from=_ANY, to=State.PROTECTED),
     Rule(on=On.FOUND_ELSEWHERE, came_from=_ANY, to=State.ELSEWHERE),
-    Rule(on=On.WAIT, came_from=_ANY, to=State.WAITING),
+    Rule(on=On.WAIT, came_from=_ANY - _SAFE, to=State.WAITING),
+    Rule(on=On.WAIT, came_from=_SAFE, to=None),
+    Rule(on=On.NOT_NOW, came_from=_OPEN, to=State.WAITING),
+    Rule(on=On.NOT_NOW, came_from=_ANY - _OPEN, to=None),
     Rule(on=On.BLOCK, came_from=_ANY, to=State.BLOCKED),
     Rule(on=On.FOUND_STOPPED, came_from=_ANY, to=State.STOPPED),
     Rule(on=On.FOUND_SOFT_DELETED, came_from=_ANY, to=State.SOFT_DELETED),
@@ -196,7 +203,7 @@ TRANSITIONS: tuple[Rule, ...] = (
     Rule(on=On.NOT_SEEN, came_from=_ANY - {State.GONE}, to=State.UNKNOWN),
 )
 
-_TABLE = {(rule.on, state): rule.to for rule in TRANSITIONS for state in rule.came_from}
+_TABLE = {(rule.on, state): rule.to or state for rule in TRANSITIONS for state in rule.came_from}
 
 
 def moved(state: State | None, on: On) -> State | None:
@@ -210,7 +217,10 @@ def moved(state: State | None, on: On) -> State | None:
 def matrix() -> str:
     """Print the table as Markdown, for `docs/states.md`."""
     lines = ["| what happened | in state | becomes |", "|---|---|---|"]
-    lines += [f"| {rule.on} | {_names(rule.came_from)} | {rule.to} |" for rule in TRANSITIONS]
+    lines += [
+        f"| {rule.on} | {_names(rule.came_from)} | {rule.to or 'what it was'} |"
+        for rule in TRANSITIONS
+    ]
     return "\n".join(lines) + "\n"
 
 

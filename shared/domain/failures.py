@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import assert_never
 
-from shared.domain.decisions import Block, Wait
+from shared.domain.decisions import (
+    AlreadyProtected,
+    Block,
+    ChangePolicy,
+    Decision,
+    Resume,
+    Undelete,
+    Wait,
+)
 from shared.domain.faultbook import FaultClass, class_of, finding_for
 from shared.domain.findings import Finding, Severity
-from shared.domain.model import Snapshot
+from shared.domain.model import Failure, Snapshot
 from shared.domain.records import DecisionKind, PersonDecision
 from shared.domain.selection import in_force
+from shared.domain.states import State
 
 _PAUSES = tuple(timedelta(minutes=minutes) for minutes in (2, 4, 8, 15))
 PATIENCE = 12  # tries of something that passes by itself before a person hears of it
@@ -21,7 +32,60 @@ def after_failure(
     snapshot: Snapshot, people: tuple[PersonDecision, ...], now: datetime
 ) -> tuple[Wait | Block, tuple[Finding, ...]] | None:
     """Say what the last failure asks for; None: try (again) now."""
+    return _judged(snapshot.past.failure, people, now, forever=False)
+
+
+def after_refusal(
+    change: ChangePolicy | Resume | Undelete,
+    snapshot: Snapshot,
+    people: tuple[PersonDecision, ...],
+    now: datetime,
+) -> tuple[Decision, tuple[Finding, ...]] | None:
+    """Say what becomes of a change of an existing item that failed before; None: make it (again).
+
+    A change that Azure refuses for good (an immutable vault, a Resource Guard) is never repeated
+    by itself; whatever protection there is stays. A change to another policy is another change.
+    """
     failure = snapshot.past.failure
+    wanted = None if isinstance(change, Undelete) else change.policy.id
+    if failure is None or failure.policy != wanted:
+        return None
+    lasting = class_of(failure.code, 0, failure.message) not in _PASSING
+    judged = _judged(failure, people, now, forever=lasting)
+    if judged is None:
+        return None
+    held, told = judged
+    named = tuple(replace(one, evidence=f"{_named(change)}: {one.evidence}") for one in told)
+    if isinstance(held, Wait):
+        return held, named
+    match change:
+        case ChangePolicy():
+            return AlreadyProtected(item=change.item, elsewhere=False), named
+        case Resume():
+            return Block(state=State.STOPPED), named
+        case Undelete():
+            return Block(state=State.SOFT_DELETED), named
+    assert_never(change)
+
+
+def _named(change: ChangePolicy | Resume | Undelete) -> str:
+    match change:
+        case ChangePolicy():
+            return f"change to policy {change.policy.name}"
+        case Resume():
+            return f"resume under policy {change.policy.name}"
+        case Undelete():
+            return "undelete"
+    assert_never(change)
+
+
+def _judged(
+    failure: Failure | None,
+    people: tuple[PersonDecision, ...],
+    now: datetime,
+    *,
+    forever: bool,
+) -> tuple[Wait | Block, tuple[Finding, ...]] | None:
     if failure is None:
         return None
     retry = in_force(people, DecisionKind.RETRY)
@@ -33,6 +97,6 @@ def after_failure(
     if class_of(failure.code, 0) in _PASSING and failure.count < PATIENCE:
         until = failure.at + _PAUSES[min(failure.count, len(_PAUSES)) - 1]
         return None if now >= until else (Wait(until=until, why=f"failed {failure.code}"), ())
-    if now >= failure.at + ANOTHER_TRY:
+    if not forever and now >= failure.at + ANOTHER_TRY:
         return None
     return Block(), (told,)

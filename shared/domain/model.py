@@ -307,6 +307,7 @@ class Failure:
     at: datetime
     count: int  # attempts in a row that ended so
     recommendations: tuple[str, ...] = ()
+    policy: ArmId | None = None  # that the change was to attach; None for an undelete
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -60,6 +60,7 @@ class PastFailure(msgspec.Struct, frozen=True, kw_only=True):
     at: datetime
     count: int
     recommendations: tuple[str, ...] = ()
+    policy: str = ""  # that the change was to attach; "" for an undelete
 
 
 class Transition(msgspec.Struct, frozen=True, kw_only=True):

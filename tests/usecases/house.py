@@ -12,10 +12,11 @@ from itertools import count
 
 from shared.domain.findings import Finding
 from shared.domain.ids import ArmId
-from shared.domain.messages import Cause, Message, SweepPage, WorkItem
+from shared.domain.messages import Cause, Message, SweepPage, WorkItem, encode
 from shared.domain.records import Row
 from shared.domain.rules import Rules
 from shared.errors import AzureFault
+from shared.poison import park_poisoned
 from shared.ports import Ports, Subject
 from shared.reconcile import reconcile
 from shared.settings import Settings, read
@@ -34,6 +35,8 @@ from tests.fakes.storage import FakeCoverage, FakeLedger, FakeParkedMessages, Fa
 from tests.unit.domain import worlds
 
 LEASE = timedelta(minutes=10)
+AGAIN = timedelta(seconds=30)  # `visibilityTimeout`: a failed message waits so long
+DEQUEUES = 5  # then it is poison
 ENVIRONMENT = {
     "TENANT_ID": "00000000-0000-0000-0000-000000000001",
     "RULES_URI": "rules.yaml",
@@ -116,6 +119,7 @@ class House:
         self.settings: Settings = read({**ENVIRONMENT, **environment})
         self.outcomes: list[str] = []
         self.kills = 0
+        self.failures = 0  # invocations that failed
         self._hidden: list[_Hidden] = []
         self._names = count(1)
         self._next_watch = self._next_tick = self.clock.now()
@@ -209,10 +213,16 @@ class House:
             one.at = self.clock.now() + LEASE
             self._hidden.append(one)
         except AzureFault:
+            self.failures += 1
             one.tries += 1
-            one.at = self.clock.now() + timedelta(seconds=30)
-            if one.tries < 5:
+            one.at = self.clock.now() + AGAIN
+            if one.tries < DEQUEUES:
                 self._hidden.append(one)
+            else:
+                await self._run(lambda: self._poisoned(one))
+
+    async def _poisoned(self, one: _Hidden) -> None:
+        await park_poisoned(self.ports, one.queue, encode(one.message))
 
     async def _run(self, timer) -> None:
         try:
@@ -220,3 +230,5 @@ class House:
         except* Killed:
             self.kills += 1
             self.restart()
+        except* AzureFault:
+            self.failures += 1  # the next tick does it
