@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from shared.domain.deliveries import Kind
 from shared.domain.findings import Finding, Remedy
@@ -143,7 +143,7 @@ def _groups(letter: Letter, words: Words) -> tuple[Group, ...]:
 
 
 def _group(kind: Kind, told: Sequence[Story], letter: Letter, words: Words) -> Group:
-    finding = None if kind is Kind.RESOLVED else _finding(told[0].findings[0], words)
+    finding = None if kind is Kind.RESOLVED else _shared(told, words)
     title = words.say(f"group.{kind}")
     if finding:
         title = f"{title}: {finding.text}"
@@ -164,6 +164,16 @@ def _group(kind: Kind, told: Sequence[Story], letter: Letter, words: Words) -> G
             for one in sorted(told, key=lambda one: one.title.lower())
         ),
     )
+
+
+def _shared(told: Sequence[Story], words: Words) -> FindingView:
+    """Say the cause that all have in common; a command only if it is the same for all."""
+    finding = _finding(told[0].findings[0], words)
+    commands = {tuple((r.az, r.powershell) for r in one.findings[0].remedies) for one in told}
+    if len(commands) == 1:
+        return finding
+    plain = tuple(replace(remedy, az="", powershell="") for remedy in finding.remedies)
+    return replace(finding, remedies=plain)
 
 
 def _finding(finding: Finding, words: Words, service: bool = False) -> FindingView:

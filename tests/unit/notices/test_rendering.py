@@ -157,6 +157,18 @@ def test_shortening_takes_the_least_useful_first():
     assert steps[-1][-1] == "details left out"
 
 
+def test_a_digest_shows_a_command_only_if_it_is_the_same_for_all():
+    def told(name: str, command: str):
+        cause = finding(remedies=(Remedy(text="Do it.", az=command),))
+        return letters.story(name, findings=(cause,))
+
+    same = written(letters.letter(told("a", "az one"), told("b", "az one"))).text
+    own = written(letters.letter(told("a", "az vm a"), told("b", "az vm b"))).text
+    assert "az one" in same
+    assert "Do it." in own
+    assert "az vm" not in own
+
+
 def test_remedies_are_at_most_three():
     many = tuple(Remedy(text=f"remedy {n}") for n in range(9))
     text = written(letters.letter(letters.story(findings=(finding(remedies=many),)))).text
