@@ -1,0 +1,105 @@
+"""Builds the deployment package: the same bytes from the same sources, anywhere, any time.
+
+    python -m packaging_tools.build [--to FOLDER] [--bytecode] [--with-dependencies]
+
+The last line printed is the zip's path. Without options it holds sources only and Azure installs
+`requirements.txt` (remote build). ``--bytecode`` adds compiled modules that are not checked against
+their sources (measured in `bench/` before anybody keeps it). ``--with-dependencies`` puts the
+pinned and hashed requirements inside, for a network whose builds cannot reach a package index.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import py_compile
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+
+from packaging_tools.contents import ROOT, product
+
+NAME = "vm-backup-auto-enrollment.zip"
+TO = ROOT / "build" / "package"
+_EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest a zip can say; no build time leaks in
+_PLACE = PurePosixPath(".python_packages/lib/site-packages")  # where the worker looks
+# What pip writes about the machine it ran on, and scripts that nothing there calls.
+_LOCAL = {"RECORD", "INSTALLER", "REQUESTED", "direct_url.json"}
+
+
+def build(folder: Path, *, bytecode: bool = False, dependencies: bool = False) -> Path:
+    """Write the package into a folder and give its path."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="package-") as scratch:
+        members = {PurePosixPath(path.as_posix()): ROOT / path for path in product()}
+        if bytecode:
+            members |= dict(_compiled(members, Path(scratch) / "bytecode"))
+        if dependencies:
+            members |= dict(_installed(Path(scratch) / "site"))
+        return _zipped(members, folder / NAME)
+
+
+def _zipped(members: dict[PurePosixPath, Path], target: Path) -> Path:
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as package:
+        for name in sorted(members):
+            info = zipfile.ZipInfo(str(name), date_time=_EPOCH)
+            info.external_attr = 0o100644 << 16
+            info.compress_type = zipfile.ZIP_DEFLATED
+            info.create_system = 3  # Unix, wherever it was built
+            package.writestr(info, members[name].read_bytes())
+    return target
+
+
+def _compiled(
+    members: dict[PurePosixPath, Path], scratch: Path
+) -> Iterator[tuple[PurePosixPath, Path]]:
+    for name, source in members.items():
+        if name.suffix != ".py":
+            continue
+        tag = sys.implementation.cache_tag
+        target = name.parent / "__pycache__" / f"{name.stem}.{tag}.pyc"
+        py_compile.compile(
+            str(source),
+            cfile=str(scratch / target),
+            dfile=str(name),  # no path of this machine in tracebacks or bytes
+            doraise=True,
+            invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH,
+        )
+        yield target, scratch / target
+
+
+def _installed(scratch: Path) -> Iterator[tuple[PurePosixPath, Path]]:
+    command = [
+        sys.executable, "-m", "pip", "install", "--quiet", "--no-compile", "--require-hashes",
+        "--only-binary", ":all:", "--python-version", "3.13", "--platform", "manylinux_2_28_x86_64",
+        "--platform", "manylinux2014_x86_64", "--platform", "any", "--target", str(scratch),
+        "--requirement", str(ROOT / "requirements.txt"),
+    ]  # fmt: skip
+    subprocess.run(command, check=True)
+    for path in sorted(scratch.rglob("*")):
+        inside = path.relative_to(scratch)
+        if path.is_file() and path.name not in _LOCAL and inside.parts[0] != "bin":
+            yield _PLACE / inside.as_posix(), path
+
+
+def main() -> None:
+    """Build and print the path last."""
+    parser = argparse.ArgumentParser(description="Builds the deployment package.")
+    parser.add_argument("--to", type=Path, default=TO, help="folder (default build/package)")
+    parser.add_argument("--bytecode", action="store_true", help="add unchecked compiled modules")
+    parser.add_argument(
+        "--with-dependencies", action="store_true", help="put the pinned requirements inside"
+    )
+    asked = parser.parse_args()
+    path = build(asked.to, bytecode=asked.bytecode, dependencies=asked.with_dependencies)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    with zipfile.ZipFile(path) as package:
+        said = f"{len(package.namelist())} files, {path.stat().st_size:,} bytes, sha256 {digest}"
+    sys.stdout.write(f"{said}\n{path}\n")
+
+
+if __name__ == "__main__":
+    main()
