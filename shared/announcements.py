@@ -78,6 +78,13 @@ class Announcements:
             return
         await self._write(held, settled, self._postman.clock.now())
 
+    async def replay(self, key: str, now: datetime) -> None:
+        """Try a parked outcome again. Its id stays: it is the same outcome."""
+        row = await self._outbox.read(Announcement, key)
+        if row is not None and row.delivery.outcome is Outcome.PARKED:
+            again = replace(deliveries.replayed(row.delivery, now), id=row.delivery.id)
+            await self._write(row, again, now)
+
     async def _write(
         self, seen: Announcement, delivery: Delivery, now: datetime
     ) -> Announcement | None:

@@ -130,19 +130,23 @@ class Notifier:
 
     async def replay(self, key: str, now: datetime) -> None:
         """Try what was parked again, from the start of its route."""
+        if key.startswith(ANNOUNCEMENT):
+            await self._announcements.replay(key, now)
+            return
         await self._step(key, lambda notice: notices.replayed(notice, now), now)
 
     # --- what triggers call ----------------------------------------------------------------------
 
     async def deliver(self, item: NoticeItem) -> None:
         """Do what is due of one row: a notice, a lane's digest, or an outcome."""
-        if item.notice.startswith(LANE):
-            await self._lanes.flush(item.notice)
-        elif item.notice.startswith(ANNOUNCEMENT):
-            await self._announcements.deliver(item.notice)
-        else:
-            await self._deliver(item.notice)
-        await self._tell_troubles(item.notice)
+        with telemetry.span("notice.deliver", item.trace, notice=item.notice):
+            if item.notice.startswith(LANE):
+                await self._lanes.flush(item.notice)
+            elif item.notice.startswith(ANNOUNCEMENT):
+                await self._announcements.deliver(item.notice)
+            else:
+                await self._deliver(item.notice)
+            await self._tell_troubles(item.notice)
 
     async def tick(self, now: datetime) -> None:
         """Wake up what is due and was not: lost messages, reminders, escalations, retries."""
