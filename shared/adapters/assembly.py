@@ -48,11 +48,13 @@ def assemble(foundation: Foundation) -> tuple[Ports, Notifier]:
     from shared.adapters.directory import ArmDirectory
     from shared.adapters.graph import GraphEstate
     from shared.adapters.index import GraphIndex
+    from shared.adapters.network import ArmNetworks
     from shared.adapters.parked import TableParkedMessages
     from shared.adapters.people import TablePeople
     from shared.adapters.queues import StorageQueues
     from shared.adapters.remembered import RememberingLedger
     from shared.adapters.rules_source import rules_of
+    from shared.adapters.setup import ArmSetup
 
     settings, clock = foundation.settings, foundation.clock
     stores, clients, governor = foundation.stores, foundation.clients, foundation.governor
@@ -67,6 +69,8 @@ def assemble(foundation: Foundation) -> tuple[Ports, Notifier]:
         machines=ArmMachines(clients, settings),
         backup=ArmBackup(clients, clock),
         directory=directory,
+        networks=ArmNetworks(clients, settings, clock),
+        setup=ArmSetup(clients, settings, clock),
         index=GraphIndex(clients, settings, clock, estate, directory),
         estate=estate,
         pace=governor,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -17,6 +18,9 @@ class Noticeboard(Protocol):
     """Reads notices. Answered by the outbox's store."""
 
     async def read(self, key: str) -> tuple[Record, Etag] | None: ...
+    def notices(self, subscription: str = "") -> AsyncIterator[Sequence[Notice]]:
+        """Walk the notices of a subscription, or those of ``operators``."""
+        ...
 
 
 class Hush(Protocol):

@@ -1,0 +1,250 @@
+"""Backfill: enroll what was there before, in waves, and stop when it goes wrong (row F55).
+
+The command only says "look at this VM" (cause BACKFILL); the service decides and enrolls as
+always, under its own budgets and ceilings. Here is the pace: a wave leaves when the one before
+has settled, and none leaves once more than the allowed share of VMs did not become what was
+planned.
+
+Everything is in a state file, written before and after each wave and after each look. Killed at
+any moment, `--resume` goes on: a VM that was sent is looked for in the ledger, and sent again
+only if nothing happened to it; level-based reconciles make that harmless.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from pathlib import Path
+
+import msgspec
+
+from shared.domain.ids import ArmId
+from shared.domain.messages import Cause, WorkItem
+from shared.domain.records import Row
+from shared.domain.states import State
+from shared.ports import Ports
+
+FEWEST = 20  # VMs that must have ended before a share of failures means anything
+LOST = timedelta(minutes=20)  # after which a VM that nobody looked at is sent again
+SOON = timedelta(
+    minutes=15
+)  # a wait up to here is part of the wave; a longer one is not waited for
+LOOK_EVERY = 10.0  # seconds of our clock between two looks at a wave
+READ_ABREAST = 16
+
+
+class Fate(StrEnum):
+    """What became of one VM."""
+
+    PLANNED = "planned"
+    SENT = "sent"
+    ENROLLED = "enrolled"  # a policy is attached
+    POSTPONED = (
+        "postponed"  # waits for a quota, a window or a ceiling: the service goes on by itself
+    )
+    FAILED = "failed"  # ended as something else than planned
+
+
+ENDED = frozenset({Fate.ENROLLED, Fate.POSTPONED, Fate.FAILED})
+_WELL = frozenset({State.ENROLLED, State.PROTECTED})
+_UNDER_WAY = frozenset({State.ENROLLING, State.WAITING})
+
+
+class Item(msgspec.Struct, kw_only=True):
+    """One VM of a backfill."""
+
+    vm: str
+    fate: Fate = Fate.PLANNED
+    sent_at: datetime | None = None
+    ended_at: datetime | None = None
+    times: int = 0  # it was sent
+    said: str = ""
+
+
+class Run(msgspec.Struct, kw_only=True):
+    """A backfill, as its state file holds it."""
+
+    started_at: datetime
+    by: str
+    wave: int
+    threshold: float
+    items: list[Item]
+    stopped: str = ""
+    v: int = 1
+
+    def counts(self) -> Counter[Fate]:
+        return Counter(item.fate for item in self.items)
+
+    def under_way(self) -> list[Item]:
+        return [item for item in self.items if item.fate is Fate.SENT]
+
+    def next_wave(self) -> list[Item]:
+        return [item for item in self.items if item.fate is Fate.PLANNED][: self.wave]
+
+    def over_threshold(self) -> str:
+        """Say that too many did not become what was planned, or ""."""
+        counts = self.counts()
+        ended = sum(counts[fate] for fate in ENDED)
+        if ended < FEWEST or counts[Fate.FAILED] <= self.threshold * ended:
+            return ""
+        said = Counter(item.said for item in self.items if item.fate is Fate.FAILED)
+        worst, count = said.most_common(1)[0]
+        last = next(item for item in reversed(self.items) if item.fate is Fate.FAILED)
+        return (
+            f"{counts[Fate.FAILED]} of {ended} VMs did not become what was planned "
+            f"(allowed: {self.threshold:.0%}); most often: {worst} ({count}); e.g. {last.vm}"
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """How far it is. ``left`` is None until one wave has shown how long one takes."""
+
+    done: int
+    of: int
+    counts: Mapping[Fate, int]
+    left: timedelta | None
+
+
+class StateFile:
+    """The one copy of a run on disk, replaced as a whole."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def read(self) -> Run:
+        """Raises ValueError if it is no state file."""
+        try:
+            return msgspec.json.decode(self.path.read_bytes(), type=Run)
+        except msgspec.MsgspecError as error:
+            raise ValueError(f"{self.path} is no state file of a backfill: {error}") from error
+
+    def write(self, run: Run) -> None:
+        beside = self.path.with_name(f".{self.path.name}.new")
+        with beside.open("wb") as file:
+            file.write(msgspec.json.format(msgspec.json.encode(run), indent=1))
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(self.path)
+
+
+def new_run(vms: Iterable[str], *, now: datetime, by: str, wave: int, threshold: float) -> Run:
+    items = [Item(vm=vm) for vm in dict.fromkeys(vms)]
+    return Run(started_at=now, by=by, wave=wave, threshold=threshold, items=items)
+
+
+async def carry_on(
+    ports: Ports,
+    run: Run,
+    state: StateFile,
+    *,
+    told: Callable[[Progress], None] = lambda _: None,
+    paused: Callable[[], bool] = lambda: False,
+    look_every: float = LOOK_EVERY,
+) -> Run:
+    """Send wave after wave until nothing is left, somebody pauses, or too much goes wrong.
+
+    A run that was killed may have written "sent" and not sent: at first, whatever nobody has
+    looked at is sent at once.
+    """
+    run.stopped = ""
+    patience = timedelta(0)
+    began = ports.clock.now()
+    before = sum(item.fate in ENDED for item in run.items)
+    state.write(run)
+    while run.under_way() or run.next_wave():
+        await ports.clock.synchronize()
+        await look(ports, run)
+        told(_progress(run, before, began, ports.clock.now()))
+        run.stopped = run.over_threshold() or ("paused" if paused() else "")
+        state.write(run)
+        if run.stopped:
+            return run
+        await _send_again(ports, run, state, patience)
+        patience = LOST
+        if not run.under_way():
+            await _send(ports, run, run.next_wave(), state)
+        if run.under_way():
+            await asyncio.sleep(ports.clock.real_seconds(look_every))
+    state.write(run)
+    told(_progress(run, before, began, ports.clock.now()))
+    return run
+
+
+async def look(ports: Ports, run: Run) -> None:
+    """Read what became of everything under way."""
+    gate = asyncio.Semaphore(READ_ABREAST)
+
+    async def one(item: Item) -> None:
+        async with gate:
+            found = await ports.ledger.read(ArmId.parse(item.vm))
+        if found is not None:
+            _judge(item, found[0], ports.clock.now())
+
+    async with asyncio.TaskGroup() as group:
+        for item in run.under_way():
+            group.create_task(one(item))
+
+
+def _judge(item: Item, row: Row, now: datetime) -> None:
+    """Say what a row means for a VM that was sent."""
+    assert item.sent_at is not None, "only a VM that was sent is judged"
+    seen = row.seen_at >= item.sent_at or row.state in _WELL
+    if row.claim is not None or row.intent is not None or not seen:
+        return
+    if row.state in _WELL:
+        _end(item, Fate.ENROLLED, row.state, now)
+    elif row.state not in _UNDER_WAY:
+        codes = ", ".join(finding.code for finding in row.findings[:3])
+        _end(item, Fate.FAILED, f"{row.state}: {codes or row.why}", now)
+    elif row.until is not None and row.until - now > SOON:
+        _end(item, Fate.POSTPONED, f"{row.why} until {row.until:%Y-%m-%d %H:%M} UTC", now)
+
+
+def _end(item: Item, fate: Fate, said: str, now: datetime) -> None:
+    item.fate, item.said, item.ended_at = fate, said, now
+
+
+async def _send(ports: Ports, run: Run, items: Sequence[Item], state: StateFile) -> None:
+    """Send VMs. The file says so first: killed in between, they are looked for, not forgotten."""
+    now = ports.clock.now()
+    for item in items:
+        item.fate, item.sent_at, item.times = Fate.SENT, now, item.times + 1
+    state.write(run)
+    for item in items:
+        message = WorkItem(vm=item.vm, seen_at=now, cause=Cause.BACKFILL, by=run.by)
+        await ports.queues.send(message, backlog=True)
+
+
+async def _send_again(ports: Ports, run: Run, state: StateFile, patience: timedelta) -> None:
+    """Send anew what nobody has looked at for long: its message was never sent, or is lost."""
+    now = ports.clock.now()
+    lost: list[Item] = []
+    for item in run.under_way():
+        if item.sent_at is None or now - item.sent_at < patience:
+            continue
+        found = await ports.ledger.read(ArmId.parse(item.vm))
+        looked_at = found is not None and (
+            found[0].seen_at >= item.sent_at
+            or found[0].claim is not None
+            or found[0].intent is not None
+        )
+        if not looked_at:
+            lost.append(item)
+    if lost:
+        await _send(ports, run, lost, state)
+
+
+def _progress(run: Run, before: int, began: datetime, now: datetime) -> Progress:
+    """Reckon what is left from what this call has seen end; nothing is promised before that."""
+    counts = run.counts()
+    done = sum(counts[fate] for fate in ENDED)
+    ended, took = done - before, now - began
+    rest = len(run.items) - done
+    left = took / ended * rest if ended >= min(run.wave, rest + ended) and ended else None
+    return Progress(done=done, of=len(run.items), counts=counts, left=left)

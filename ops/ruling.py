@@ -1,0 +1,234 @@
+"""Commands about rules: lint, simulate, import-azure-policy, policies."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ops import options
+from ops.printing import Exit, Output, say, show
+from ops.rehearsal import decisions
+from ops.session import Session, run
+from shared.domain import estate
+from shared.domain.importer import imported
+from shared.domain.lint import Known, lint
+from shared.domain.policycode import Create, Keep, Refuse, Update
+from shared.domain.rules import Rules, parse
+from shared.domain.simulate import as_text, simulate
+from shared.errors import BadMessage, BadRules, Problem
+
+PROBLEM_COLUMNS = ("file", "line", "column", "level", "message", "hint")
+policies = typer.Typer(
+    help="Backup policies declared in the rules.", no_args_is_help=True, rich_markup_mode=None
+)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command("lint")(lint_rules)
+    app.command("simulate")(simulate_rules)
+    app.command("import-azure-policy")(import_azure_policy)
+    policies.command("ensure")(ensure)
+    app.add_typer(policies, name="policies")
+
+
+def lint_rules(
+    file: Annotated[Path, typer.Argument(help="The rules file.")],
+    settings: options.Settings = None,
+    output: options.Format = Output.TABLE,
+    *,
+    against_azure: Annotated[
+        bool, typer.Option(help="Also hold it against the vaults and policies that exist.")
+    ] = False,
+) -> None:
+    """[read-only] What is wrong with a rules file: file, line, column, nearest right spelling."""
+    try:
+        rules = _parsed(file)
+    except BadRules as error:
+        _problems(error.problems, output)
+        raise typer.Exit(Exit.FOUND) from error
+    if not against_azure:
+        _judged(lint(rules, datetime.now(UTC)), output)
+        return
+
+    async def body(session: Session) -> None:
+        vaults = await session.ports.directory.vaults()
+        known = Known(
+            vaults=vaults,
+            policies={
+                vault.id.key: await session.ports.directory.policies(vault.id) for vault in vaults
+            },
+            regions=frozenset(
+                cell.region
+                for summary in await session.ports.coverage.summaries()
+                for cell in summary.cells
+                if cell.region
+            ),
+        )
+        _judged(lint(rules, session.ports.clock.now(), known), output)
+
+    run(settings, body)
+
+
+def _judged(problems: tuple[Problem, ...], output: Output) -> None:
+    _problems(problems, output)
+    if any(one.level == "error" for one in problems):
+        raise typer.Exit(Exit.FOUND)
+
+
+def _problems(problems: tuple[Problem, ...], output: Output) -> None:
+    if output is Output.TABLE:
+        for one in problems:
+            say(str(one))
+        if not problems:
+            say("no problems")
+        return
+    rows = [{name: getattr(one, name) for name in PROBLEM_COLUMNS} for one in problems]
+    show(rows, PROBLEM_COLUMNS, output)
+
+
+def simulate_rules(
+    new: Annotated[Path, typer.Argument(help="The rules file to try.")],
+    estate_file: Annotated[
+        Path, typer.Option("--estate", help="An estate written by `ops export`.")
+    ],
+    old: Annotated[Path, typer.Option("--old", help="The rules to compare with.")],
+    settings: options.Settings = None,
+    output: options.Format = Output.TABLE,
+    *,
+    with_decisions: Annotated[
+        bool, typer.Option(help="Take decisions of people into account (reads storage).")
+    ] = False,
+) -> None:
+    """[read-only] What a change of the rules would do to an estate, before it is rolled out."""
+    before, after = _usable(old), _usable(new)
+
+    def compare(people: dict[str, Any]) -> None:
+        try:
+            with estate_file.open("rb") as lines:
+                found = simulate(
+                    before,
+                    after,
+                    estate.read(lines),
+                    datetime.now(UTC),
+                    lambda vm: people.get(vm.key, ()),
+                )
+        except (OSError, BadMessage) as error:
+            say(str(error))
+            raise typer.Exit(Exit.USAGE) from error
+        if output is Output.TABLE:
+            typer.echo(as_text(found), nl=False)
+            return
+        rows = [
+            {"vm": one.vm, "effect": one.effect, "before": one.before, "after": one.after}
+            for one in found.changed
+        ]
+        show(rows, ("vm", "effect", "before", "after"), output)
+
+    if not with_decisions:
+        compare({})
+        return
+
+    async def body(session: Session) -> None:
+        compare(await decisions(session.ports))
+
+    run(settings, body)
+
+
+def import_azure_policy(
+    source: Annotated[
+        Path,
+        typer.Argument(
+            help="JSON of the assignments, as `az policy assignment list --disable-scope-strict-match` gives it."
+        ),
+    ],
+    tier_tag: Annotated[str, typer.Option(help="Tag that chooses the tier.")] = "backup-tier",
+) -> None:
+    """[read-only] Write rules that do what Azure Policy's backup assignments do; notes say what not."""
+    try:
+        body = json.loads(source.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        say(f"{source}: {error}")
+        raise typer.Exit(Exit.USAGE) from error
+    assignments = body.get("value", []) if isinstance(body, dict) else body
+    shaped = [_with_properties(one) for one in assignments if isinstance(one, dict)]
+    found = imported(shaped, tier_tag=tier_tag)
+    typer.echo(found.text, nl=False)
+    for note in found.notes:
+        say(note)
+
+
+def _with_properties(one: dict[str, Any]) -> dict[str, Any]:
+    """Give an assignment in ARM's shape: az prints its properties at the top."""
+    if "properties" in one:
+        return one
+    outside = {"id", "name", "type", "location", "identity"}
+    inside = {name: value for name, value in one.items() if name not in outside}
+    return {**{name: one[name] for name in outside & one.keys()}, "properties": inside}
+
+
+def ensure(
+    settings: options.Settings = None,
+    output: options.Format = Output.TABLE,
+    yes: options.Yes = False,
+    vault: Annotated[
+        list[str] | None, typer.Option("--vault", help="Only vaults of this name; repeatable.")
+    ] = None,
+    may_shorten: Annotated[
+        list[str] | None,
+        typer.Option(help="Policy whose retention may be cut; existing points are deleted."),
+    ] = None,
+) -> None:
+    """[changing] Make the vaults' backup policies what the rules declare; never shortens by itself."""
+
+    async def body(session: Session) -> Exit | None:
+        from ops.policies import planned, write_policy
+
+        found = await planned(session, vault or [], may_shorten or [])
+        show(
+            [
+                {"vault": one.vault.name, "policy": one.plan.name, **_told(one.plan)}
+                for one in found
+            ],
+            ("vault", "policy", "plan", "differences", "because"),
+            output,
+        )
+        refused = any(isinstance(one.plan, Refuse) for one in found)
+        changing = [one for one in found if isinstance(one.plan, Create | Update)]
+        if not yes:
+            say(f"{len(changing)} policies would be written; with --yes they are.")
+        else:
+            for one in changing:
+                await write_policy(session, one)
+                say(f"written: {one.plan.name} in {one.vault.name}")
+        return Exit.FOUND if refused else None
+
+    run(settings, body)
+
+
+def _told(plan: Create | Keep | Update | Refuse) -> dict[str, Any]:
+    return {
+        "plan": type(plan).__name__.lower(),
+        "differences": getattr(plan, "differences", ()),
+        "because": getattr(plan, "because", ()) or getattr(plan, "shortens", ()),
+    }
+
+
+def _parsed(file: Path) -> Rules:
+    try:
+        return parse(file.read_text(encoding="utf-8"), str(file))
+    except (OSError, UnicodeDecodeError) as error:
+        say(f"{file}: {error}")
+        raise typer.Exit(Exit.USAGE) from error
+
+
+def _usable(file: Path) -> Rules:
+    try:
+        return _parsed(file)
+    except BadRules as error:
+        say(str(error))
+        raise typer.Exit(Exit.FOUND) from error
