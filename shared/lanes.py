@@ -8,7 +8,7 @@ from datetime import datetime
 
 from msgspec.structs import replace
 
-from shared.domain import deliveries, digests, notices
+from shared.domain import deliveries, digests, tellings
 from shared.domain.deliveries import Delivery, Outcome
 from shared.domain.digests import Crowding, Entry, Lane
 from shared.domain.letters import Links, letter, story
@@ -196,8 +196,8 @@ class Lanes:
                 receipt=digest.id,
                 error=digest.error,
             )
-            after = notices.with_delivery(notice, ended, now)
-            return replace(after, due_at=notices.due(after, self._cadence))
+            after = tellings.with_delivery(notice, ended, now)
+            return replace(after, due_at=tellings.due(after, self._cadence))
 
         return step
 

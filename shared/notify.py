@@ -21,7 +21,7 @@ from msgspec.structs import replace
 
 from shared import telemetry
 from shared.announcements import Announcements
-from shared.domain import deliveries, notices
+from shared.domain import deliveries, tellings
 from shared.domain.deliveries import Delivery, Outcome
 from shared.domain.digests import LANE, Crowding
 from shared.domain.findings import Finding, Severity
@@ -81,7 +81,7 @@ class Notifier:
         def step(old: Notice | None) -> Notice:
             nonlocal opened
             opened = old is None or not old.is_open
-            return self._due(notices.raised(old, fresh, now=now, cadence=self._cadence))
+            return self._due(tellings.raised(old, fresh, now=now, cadence=self._cadence))
 
         notice = await self._outbox.change(Notice, fresh.key, step, now)
         if opened:
@@ -108,7 +108,7 @@ class Notifier:
         )
 
         def step(old: Notice | None) -> Notice:
-            return self._due(notices.raised(old, fresh, now=now, cadence=self._cadence))
+            return self._due(tellings.raised(old, fresh, now=now, cadence=self._cadence))
 
         await self._outbox.change(Notice, fresh.key, step, now)
 
@@ -126,14 +126,14 @@ class Notifier:
 
     async def snooze(self, vm: ArmId, until: datetime, by: str, now: datetime) -> None:
         """Keep quiet about the causes known today; a new cause is told all the same."""
-        await self._step(vm.key, lambda notice: notices.snoozed(notice, until, by), now)
+        await self._step(vm.key, lambda notice: tellings.snoozed(notice, until, by), now)
 
     async def replay(self, key: str, now: datetime) -> None:
         """Try what was parked again, from the start of its route."""
         if key.startswith(ANNOUNCEMENT):
             await self._announcements.replay(key, now)
             return
-        await self._step(key, lambda notice: notices.replayed(notice, now), now)
+        await self._step(key, lambda notice: tellings.replayed(notice, now), now)
 
     # --- what triggers call ----------------------------------------------------------------------
 
@@ -199,7 +199,7 @@ class Notifier:
         leaving = await self._lanes.leaving(notice)
         await self._step(
             key,
-            lambda old: notices.cleared(
+            lambda old: tellings.cleared(
                 old, how, now=now, cadence=self._cadence, out_already=leaving
             ),
             now,
@@ -217,14 +217,14 @@ class Notifier:
         return await self._outbox.change(Notice, key, step, now)
 
     def _due(self, notice: Notice) -> Notice:
-        return replace(notice, due_at=notices.due(notice, self._cadence))
+        return replace(notice, due_at=tellings.due(notice, self._cadence))
 
     async def _deliver(self, key: str) -> None:
         now = self._clock.now()
         others = operators(self._routing)
         notice = await self._step(
             key,
-            lambda old: notices.advanced(old, now=now, cadence=self._cadence, operators=others),
+            lambda old: tellings.advanced(old, now=now, cadence=self._cadence, operators=others),
             now,
         )
         for delivery in notice.deliveries if notice else ():
@@ -265,7 +265,7 @@ class Notifier:
         def change(notice: Notice) -> Notice:
             nonlocal held
             held = seen in notice.deliveries
-            return notices.with_delivery(notice, after, now) if held else notice
+            return tellings.with_delivery(notice, after, now) if held else notice
 
         notice = await self._step(key, change, now)
         return notice if held else None

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from shared.domain.deliveries import Kind
 from shared.domain.findings import Finding, Remedy
 from shared.domain.letters import Letter, Story
-from shared.domain.notices import severity_rank
+from shared.domain.notices import rank
 from shared.notices.escape import clean, command, link
 from shared.notices.words import Words
 
@@ -136,8 +136,8 @@ def _groups(letter: Letter, words: Words) -> tuple[Group, ...]:
 
     def order(key: tuple[Kind, str]) -> tuple[bool, int, int, str]:
         kind, code = key
-        rank = severity_rank(sets[key][0].findings[0])
-        return kind is Kind.RESOLVED, -rank, -len(sets[key]), f"{kind}{code}"
+        worst = rank(sets[key][0].findings[0].severity)
+        return kind is Kind.RESOLVED, -worst, -len(sets[key]), f"{kind}{code}"
 
     return tuple(_group(key[0], sets[key], letter, words) for key in sorted(sets, key=order))
 
