@@ -153,6 +153,8 @@ async def desk_on(connection: str) -> tuple[Desk, Stores]:
         machines=azure.machines,
         backup=azure.backup,
         directory=azure.directory,
+        networks=azure.networks,
+        setup=azure.setup,
         index=azure.index,
         estate=azure.estate,
         pace=azure.pace,

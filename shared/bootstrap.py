@@ -148,8 +148,10 @@ async def watch() -> None:
 async def sweep_tick() -> None:
     """Release due waits, start the sweeps that are due, count what changed for the page."""
     from shared.coverage import recount
+    from shared.rules_in_force import look_at_rules
     from shared.sweep import tick
 
+    await look_at_rules(await ports())
     await tick(await ports())
     await recount(await ports())
     await _ran("sweep")

@@ -38,7 +38,8 @@ class AzureFault(EnrollmentError):
         operation: our name of the call, e.g. ``protect`` or ``vm.get``.
         status: HTTP status, or 0 if no answer came.
         code: Azure's error code, e.g. ``ResourceRequestsThrottled``; "" if the body had none.
-        message: Azure's text, for people; never parsed outside `adapters/faults.py`.
+        message: Azure's text, for people; parsed by `adapters/faults.py`, and by the domain only
+            where a code alone does not tell (`faultbook`, `rights`).
         request_id: the ``x-ms-client-request-id`` that was sent, or "".
         retry_after: seconds to wait as told by header or text; None if not told.
         disposition: what to do about it.

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from shared.closer_look import closer_look
 from shared.domain.decide import decide
 from shared.domain.explain import Explanation, as_text, explain
 from shared.domain.ids import ArmId
@@ -43,6 +44,7 @@ async def explanation(ports: Ports, vm: ArmId) -> Explained:
     rules = await ports.rules.current()
     snapshot = await gather(ports, vm, row, now)
     people = await ports.people.of(vm)
+    snapshot = await closer_look(ports, snapshot, row, rules, people, may_write=False)
     verdict = decide(snapshot, rules, people, now, day_cap=ports.settings.place_cap)
     return Explained(
         vm=str(vm),

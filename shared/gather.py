@@ -136,8 +136,14 @@ async def _inherited(ports: Ports, vm: ArmId) -> tuple[Tags | None, str | None, 
 
 
 async def _disks(ports: Ports, vm: Vm) -> Mapping[str, DiskFacts] | None:
-    """Give the facts that only a data disk's own body shows; None where there is nothing to ask."""
-    wanted = [disk.id for disk in vm.data_disks if disk.id is not None]
+    """Give the facts that only a disk's own body shows; None where there is nothing to ask.
+
+    Of a data disk that is more than its size; the OS disk alone is worth a query only where the
+    VM's body lacks its size, which is so while it is deallocated.
+    """
+    if not vm.data_disks and vm.os_disk.size_gb is not None:
+        return None
+    wanted = [disk.id for disk in (vm.os_disk, *vm.data_disks) if disk.id is not None]
     if not wanted:
         return None
     try:
@@ -171,6 +177,7 @@ def past_of(row: Row | None) -> Past:
         deadline=row.deadline,
         undone_by_others=row.undone,
         tag_excluded_since=row.tag_excluded_since,
+        passing_since=row.passing_since,
     )
 
 

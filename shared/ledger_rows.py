@@ -8,9 +8,11 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from shared.domain.decide import PASSING
 from shared.domain.decisions import On, Verdict, moved
-from shared.domain.model import Snapshot
-from shared.domain.records import Row, Transition
+from shared.domain.findings import Severity
+from shared.domain.model import Snapshot, Validation
+from shared.domain.records import PastValidation, Row, Transition
 from shared.domain.states import State
 
 SETTLED = frozenset({State.ENROLLED, State.PROTECTED})  # their reasons differ by who found out
@@ -19,6 +21,7 @@ HISTORY = 20  # lines kept per VM
 _UNDONE = 5  # changes by others kept per VM
 _TAGS = 15  # tags kept per VM, for the coverage page's filters
 _TEXT = 256
+_LONGEST = 500  # characters of Azure's words
 
 
 def move(row: Row, on: On, now: datetime, why: str, **changes: Any) -> Row:
@@ -64,6 +67,26 @@ def observed(row: Row, snapshot: Snapshot, verdict: Verdict) -> Row:
         os=vm.os or "",
         size=vm.size,
         tags=_few(vm.tags),
+        passing_since=_passing_since(row, verdict, snapshot.at),
+        validation=_remembered(snapshot.validation),
+    )
+
+
+def _passing_since(row: Row, verdict: Verdict, now: datetime) -> datetime | None:
+    """Keep the start of a state that passes by itself, however often it was tried meanwhile."""
+    passing = any(one.severity is Severity.WAIT and one.code in PASSING for one in verdict.findings)
+    return (row.passing_since or now) if passing else None
+
+
+def _remembered(said: Validation | None) -> PastValidation | None:
+    if said is None:
+        return None
+    return PastValidation(
+        vault=str(said.vault),
+        at=said.at,
+        code=said.code,
+        message=said.message[:_LONGEST],
+        recommendation=said.recommendation[:_LONGEST],
     )
 
 

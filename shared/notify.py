@@ -14,7 +14,7 @@ A run that dies between 2 and 4 leaves a begun attempt, which counts as lost aft
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 
 from msgspec.structs import replace
@@ -29,7 +29,7 @@ from shared.domain.ids import ArmId
 from shared.domain.letters import ANNOUNCEMENT, Happened, Links, letter, story
 from shared.domain.messages import NoticeItem
 from shared.domain.notices import OPERATORS, Cadence, Notice, NoticeState
-from shared.domain.routing import Routing, operators, routed
+from shared.domain.routing import Routing, operators, routed, unreachable
 from shared.lanes import Lanes
 from shared.outbox import NoticeStore, Outbox
 from shared.ports import Clock, Queues, RulesSource, Subject
@@ -115,6 +115,10 @@ class Notifier:
     async def operators_clear(self, code: str, now: datetime) -> None:
         """The trouble is over; what comes later under this code is told anew."""
         await self._clear(OPERATORS + code, "it works again", now)
+
+    def unreachable(self, words: Iterable[str]) -> tuple[str, ...]:
+        """Give the recipients that no channel of this deployment reaches."""
+        return unreachable(words, self._routing)
 
     async def announce(
         self, what: Happened, vm: ArmId, now: datetime, trace: str, **details: str

@@ -11,7 +11,7 @@ import sys
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from shared.domain.coverage import Entry, SeenJob, Sheet, Summary
 from shared.domain.findings import Finding
@@ -24,6 +24,7 @@ from shared.domain.model import (
     ProtectedItem,
     Room,
     Tags,
+    Validation,
     Vault,
     Vm,
 )
@@ -36,9 +37,12 @@ from shared.domain.records import (
     Row,
     SweepMark,
 )
+from shared.errors import Problem
 
-if TYPE_CHECKING:  # the rules module loads a YAML parser, which intake must not pay for
+if TYPE_CHECKING:  # intake must not pay for what it does not use, such as a YAML parser
+    from shared.domain.network import Network
     from shared.domain.rules import Rules
+    from shared.domain.rules.declared import Hardening
     from shared.settings import Settings
 
 
@@ -125,13 +129,27 @@ class Backup(Protocol):
 
     async def back_up_now(self, item: ArmId, *, request_id: str, keep_until: datetime) -> None: ...
 
+    async def pre_validate(self, vm: ArmId, region: str, vault: ArmId) -> Validation:
+        """Ask Azure whether it would take this VM into this vault; draws on the ARM writes."""
+        ...
+
 
 class Directory(Protocol):
     """Vaults and policies in scope, cached for minutes; learned anew after `forget`."""
 
     async def vaults(self) -> tuple[Vault, ...]: ...
     async def policies(self, vault: ArmId) -> tuple[Policy, ...]: ...
+    async def regions(self, subscription: str) -> frozenset[str]:
+        """Give the regions where vaults can be made at all; kept for a day."""
+
     def forget(self, vault: ArmId | None = None) -> None: ...
+
+
+class Networks(Protocol):
+    """What a VM's interfaces are connected to. Optional reads: many deployments have no right."""
+
+    async def interfaces(self, vm: Vm) -> tuple[Network, ...]:
+        """Read the network of each interface that has an address."""
 
 
 class ItemIndex(Protocol):
@@ -214,6 +232,25 @@ class Pace(Protocol):
         """Like `slot`, for the enables in flight in one vault; `settled` gives it back."""
 
     def settled(self, vault: ArmId) -> None: ...
+
+
+class Setup(Protocol):
+    """Policies and vaults as code: for operators who ask for it, never for a reconcile.
+
+    Bodies are Azure's own (`properties`), since `policycode` compares and makes them.
+    """
+
+    async def policy(self, policy: ArmId) -> Mapping[str, Any] | None:
+        """Read a policy's properties; None if there is no such policy."""
+
+    async def put_policy(self, policy: ArmId, properties: Mapping[str, Any]) -> None:
+        """Create or change a policy and follow that to its end."""
+
+    async def vault(self, vault: ArmId) -> Vault | None:
+        """Read a vault as Azure has it now, with its redundancy; None if there is none."""
+
+    async def put_vault(self, vault: ArmId, region: str, hardening: Hardening) -> None:
+        """Create a vault, and its group if there is none, and follow that to its end."""
 
 
 # --- storage -------------------------------------------------------------------------------------
@@ -339,7 +376,12 @@ class Queues(Protocol):
 class RulesSource(Protocol):
     """The rules in force: last good copy, version, and what is wrong with a newer one."""
 
-    async def current(self) -> Rules: ...
+    async def current(self) -> Rules:
+        """Give the rules; raises `BadRules` if there never was a good copy."""
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """What is wrong with the newest copy, as of the latest `current`; empty: it is in force."""
 
 
 # --- people --------------------------------------------------------------------------------------
@@ -375,6 +417,9 @@ class Notices(Protocol):
 
     async def operators_clear(self, code: str, now: datetime) -> None: ...
 
+    def unreachable(self, words: Iterable[str]) -> tuple[str, ...]:
+        """Give the recipients, as rules write them, that no channel of this deployment reaches."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ports:
@@ -385,6 +430,8 @@ class Ports:
     machines: Machines
     backup: Backup
     directory: Directory
+    networks: Networks
+    setup: Setup
     index: ItemIndex
     estate: Estate
     pace: Pace

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 
 from msgspec.structs import replace
 
-from shared import telemetry
+from shared import rights, telemetry
 from shared.act import (
     SETTLES_WITHOUT_JOB,
     Refused,
@@ -24,6 +24,7 @@ from shared.act import (
     unresolved,
 )
 from shared.claims import Held, Passed, claim, folded
+from shared.closer_look import closer_look
 from shared.domain.decide import decide
 from shared.domain.decisions import Change, Enroll, On, Undelete, Verdict
 from shared.domain.findings import Severity
@@ -81,7 +82,9 @@ async def reconcile(ports: Ports, work: WorkItem, by: str, *, backlog: bool = Fa
     telemetry.measure("enrollment.lag", max(lag, 0.0), cause=work.cause)
     with telemetry.span("reconcile", work.trace, vm=work.vm, cause=work.cause) as trace:
         try:
+            found = held.row
             done = await _under_claim(ports, held, work, trace)
+            await rights.told(ports, found, done.row, ports.clock.now())
             before = held.row.until
             if done.until is not None and done.until != before:
                 await _owned(ports, work, done.until, trace, backlog=backlog)
@@ -132,6 +135,7 @@ async def _decided(ports: Ports, held: Held, work: WorkItem, trace: str) -> _Don
     if (changed := changed_by_others(held.row, snapshot)) is not None:
         await held.save(changed)
         snapshot = altered(snapshot, past=past_of(changed))
+    snapshot = await closer_look(ports, snapshot, held.row, rules, people)
     doubtful = True  # an item that is to be changed is read once more: the index is minutes old
     for _ in range(_VAULTS_TRIED):
         now = ports.clock.now()
@@ -161,6 +165,7 @@ async def _decided(ports: Ports, held: Held, work: WorkItem, trace: str) -> _Don
             await _failed(held, verdict.decision, refused.fault, now)
             # what was refused may have been overtaken: deleted, moved, protected by another
             snapshot = await gather(ports, work.vm_id, held.row, ports.clock.now())
+            snapshot = await closer_look(ports, snapshot, row, rules, people)
             continue
         if isinstance(sent, Sent):
             row = replace(held.row, intent=sent.intent)
@@ -259,12 +264,15 @@ async def _could_not(ports: Ports, row: Row, fault: AzureFault, trace: str) -> _
         trace=trace,
     )
     if fault.disposition is Disposition.PARK:
-        await ports.notices.tell_operators(
-            fault.code or f"HTTP_{fault.status}",
-            f"{fault.operation} was refused: {fault.message}",
-            row.vm,
-            now,
-        )
+        if lacked := await rights.refused(ports, ArmId.parse(row.vm), fault, now):
+            why = lacked
+        else:
+            await ports.notices.tell_operators(
+                fault.code or f"HTTP_{fault.status}",
+                f"{fault.operation} was refused: {fault.message}",
+                row.vm,
+                now,
+            )
         stuck = move(row, On.NOT_FOUND_OUT, now, why, trace=trace)
         return _waiting(stuck, now + AFTER_REFUSAL, why)
     return _waiting(move(row, On.NOT_NOW, now, why, trace=trace), now + _pause(fault), why)

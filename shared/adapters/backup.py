@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any, assert_never
 from shared.adapters.bodies.items import parse_item
 from shared.adapters.bodies.jobs import parse_job, parse_operation
 from shared.adapters.bodies.reading import Body
+from shared.adapters.bodies.validation import parse_validation
 from shared.adapters.clients import Clients
 from shared.adapters.faults import REQUEST_ID, asking
 from shared.domain.ids import VIRTUAL_MACHINES, ArmId, item_of, vault_of
-from shared.domain.model import ProtectedItem
+from shared.domain.model import ProtectedItem, Validation
 from shared.domain.records import ChangeKind
 from shared.errors import AzureFault
 from shared.ports import Accepted, Change, Clock, Job, Operation
@@ -127,6 +128,18 @@ class ArmBackup:
             await self._client(vault_of(item)).backups.trigger(
                 *_names(item), request, headers={REQUEST_ID: request_id}
             )
+
+    async def pre_validate(self, vm: ArmId, region: str, vault: ArmId) -> Validation:
+        question: Any = {
+            "resourceType": "VM",
+            "resourceId": str(vm),
+            "vaultId": str(vault),
+            "properties": "",
+        }
+        client = self._clients.backup(vm.subscription)
+        with asking("prevalidate"):
+            body: Body = await client.protection_intent.validate(region, question, cls=_json)
+            return parse_validation(body, vault, self._clock.now())
 
     def _client(self, vault: ArmId) -> RecoveryServicesBackupClient:
         return self._clients.backup(vault.subscription)

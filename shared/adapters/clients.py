@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +34,16 @@ _KEPT = 64  # clients per SDK, one per subscription; making one takes less than 
 _AGENT = "vm-backup-auto-enrollment"
 
 Body = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answered:
+    """How ARM answered a PUT, or a look at what became of it; addresses are "" if it gave none."""
+
+    status: int
+    body: Body
+    progress: str  # Azure-AsyncOperation: tells how it goes
+    result: str  # Location: gives the result, once there is one
 
 
 class Clients:
@@ -151,6 +162,23 @@ class Clients:
             "POST", url, operation, params={"api-version": api_version}, json=body
         )
 
+    async def put(self, path: str, body: Body, *, api_version: str, operation: str) -> Answered:
+        """PUT a body to a path of ARM's. Never tried again once it was sent.
+
+        Raises:
+            AzureFault: whatever came instead of a 200, 201 or 202.
+
+        """
+        url = f"{self._settings.cloud.arm}{path}"
+        return await self._answered(
+            "PUT", url, operation, params={"api-version": api_version}, json=dict(body)
+        )
+
+    async def look(self, url: str, *, operation: str) -> Answered:
+        """GET an address that an answer of `put` gave, which must be ARM's own; raises as `put`."""
+        self._own(url, operation)
+        return await self._answered("GET", url, operation)
+
     async def listed(
         self, path: str, *, api_version: str, operation: str
     ) -> AsyncIterator[Sequence[Body]]:
@@ -160,13 +188,12 @@ class Clients:
             AzureFault: a page did not come; what was given before is no whole list.
 
         """
-        arm = self._settings.cloud.arm.lower() + "/"
         body = await self.get(path, api_version=api_version, operation=operation)
         while True:
             with asking(operation):
                 rows, following = _page(body)
-                if following and not following.lower().startswith(arm):
-                    raise ValueError("a nextLink to another address")
+            if following:
+                self._own(following, operation)
             yield rows
             if not following:
                 return
@@ -197,6 +224,29 @@ class Clients:
             if response.status_code != 200:
                 raise HttpResponseError(response=response)
             return response.json()
+
+    async def _answered(self, method: str, url: str, operation: str, **parts: Any) -> Answered:
+        from azure.core.exceptions import HttpResponseError
+        from azure.core.rest import HttpRequest
+
+        with asking(operation):
+            answer = await self.pipeline().run(HttpRequest(method, url, **parts))
+            response = answer.http_response
+            if response.status_code not in {200, 201, 202, 204}:
+                raise HttpResponseError(response=response)
+            found = response.json() if response.status_code in {200, 201} else {}
+            return Answered(
+                status=response.status_code,
+                body=found if isinstance(found, Mapping) else {},
+                progress=response.headers.get("Azure-AsyncOperation", ""),
+                result=response.headers.get("Location", ""),
+            )
+
+    def _own(self, url: str, operation: str) -> None:
+        """Refuse an address that is not ARM's: the token goes along."""
+        with asking(operation):
+            if not url.lower().startswith(self._settings.cloud.arm.lower() + "/"):
+                raise ValueError("an address that is not ARM's")
 
     def _compute(self, subscription: str) -> ComputeManagementClient:
         from azure.mgmt.compute.aio import ComputeManagementClient

@@ -12,17 +12,20 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from shared.adapters.bodies.policies import parse_policy
+from shared.adapters.bodies.reading import rows, same, text, texts
 from shared.adapters.bodies.vaults import parse_vault
 from shared.adapters.clients import Clients
 from shared.adapters.faults import asking
 from shared.adapters.kept import Kept
 from shared.domain.ids import ArmId
-from shared.domain.model import Policy, Vault
+from shared.domain.model import Policy, Vault, region_of
 from shared.errors import AzureFault
 from shared.ports import Clock, Page
 from shared.settings import Settings
 
 _AT_ONCE = 4  # subscriptions whose vaults are listed at a time
+_A_DAY = 86_400.0
+_PROVIDERS_API = "2021-04-01"
 _ANEW_SECONDS = 60.0  # what is younger is not read anew, however many VMs ask for it
 # A subscription where we may not list vaults, or that never had one, has none for us.
 _NONE_HERE = frozenset({"AuthorizationFailed", "MissingSubscriptionRegistration"})
@@ -48,6 +51,7 @@ class ArmDirectory:
         self._policies = Kept(clock, self._load_policies, seconds=seconds)
         self._listed: dict[str, Kept[tuple[Policy, ...]]] = {}
         self._had_vaults: set[str] = set()
+        self._regions: dict[str, Kept[frozenset[str]]] = {}
 
     async def vaults(self) -> tuple[Vault, ...]:
         return await self._vaults.get()
@@ -63,6 +67,14 @@ class ArmDirectory:
         if vault.key in known:
             return known[vault.key]
         return await self._list_of(vault).get()
+
+    async def regions(self, subscription: str) -> frozenset[str]:
+        key = subscription.lower()
+        if key not in self._regions:
+            self._regions[key] = Kept(
+                self._clock, lambda: self._load_regions(key), seconds=_A_DAY, grace=_A_DAY
+            )
+        return await self._regions[key].get()
 
     def forget(self, vault: ArmId | None = None) -> None:
         """Read anew: one vault's policies, or all vaults and all policies."""
@@ -127,6 +139,16 @@ class ArmDirectory:
             if not cursor:
                 break
         return found
+
+    async def _load_regions(self, subscription: str) -> frozenset[str]:
+        """Ask the provider where it has vaults; it answers with the regions' display names."""
+        path = f"/subscriptions/{subscription}/providers/Microsoft.RecoveryServices"
+        body = await self._clients.get(path, api_version=_PROVIDERS_API, operation="provider.get")
+        with asking("provider.get"):
+            for row in rows(body, "resourceTypes"):
+                if same(text(row, "resourceType"), "vaults") and texts(row, "locations"):
+                    return frozenset(region_of(name) for name in texts(row, "locations"))
+            raise ValueError("a provider without regions for vaults")
 
     def _list_of(self, vault: ArmId) -> Kept[tuple[Policy, ...]]:
         if vault.key not in self._listed:

@@ -10,10 +10,11 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 
-from shared.errors import AzureFault
+from shared.errors import AzureFault, Disposition
 from shared.ports import Clock
 
 _AFTER_FAULT = timedelta(seconds=5)
+_AFTER_REFUSAL = timedelta(seconds=60)  # a right that is lacking does not come within seconds
 
 
 class Kept[T]:
@@ -61,8 +62,8 @@ class Kept[T]:
             if (value := self._good()) is not None:
                 return value
             began = self._clock.now()
-            if self._fault is not None and began - self._fault_at < _AFTER_FAULT:
-                return self._instead(self._fault)
+            if (fault := self._fault) is not None and began - self._fault_at < _pause(fault):
+                return self._instead(fault)
             try:
                 value = await self._load()
             except AzureFault as fault:
@@ -84,3 +85,7 @@ class Kept[T]:
         if self._value is None or self.age is None or self.age >= self._life + self._grace:
             raise fault
         return self._value
+
+
+def _pause(fault: AzureFault) -> timedelta:
+    return _AFTER_REFUSAL if fault.disposition is Disposition.PARK else _AFTER_FAULT

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from azure.storage.blob.aio import BlobClient
 
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+_A_WHILE = timedelta(minutes=15)  # a copy that cannot be read for longer is worth telling
 _WAITS: dict[str, Any] = {"retry_total": 1, "connection_timeout": 2, "read_timeout": 5}
 
 
@@ -56,6 +58,7 @@ class StoredRules:
         self._checked_at: datetime | None = None
         self._wrong: BadRules | None = None  # what is wrong with the newest copy
         self._unread: AzureFault | None = None  # why there may be a newer one
+        self._unread_since: datetime | None = None
 
     @property
     def problems(self) -> tuple[Problem, ...]:
@@ -63,7 +66,10 @@ class StoredRules:
         wrong = self._wrong.problems if self._wrong is not None else ()
         if self._unread is None:
             return wrong
-        return (*wrong, _problem(self._copy.name, f"cannot be read: {self._unread}"))
+        unread = _problem(self._copy.name, f"cannot be read: {self._unread}")
+        since = self._unread_since or self._clock.now()
+        passing = self._clock.now() - since < _A_WHILE
+        return (*wrong, replace(unread, level="warning") if passing else unread)
 
     async def current(self) -> Rules:
         """Give the rules in force.
@@ -90,13 +96,14 @@ class StoredRules:
     async def _check(self) -> None:
         try:
             found = await self._copy.newer(self._etag)
-            self._unread = None
+            self._unread = self._unread_since = None
             if found is not None:
                 text, self._etag = found
                 self._rules = parse(text, self._copy.name)
                 self._wrong = None
         except AzureFault as fault:
             self._unread = fault
+            self._unread_since = self._unread_since or self._clock.now()
         except BadRules as wrong:
             self._wrong = wrong
 

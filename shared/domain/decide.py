@@ -26,16 +26,18 @@ from shared.domain.decisions import (
     Wait,
 )
 from shared.domain.failures import after_failure, after_refusal
+from shared.domain.faultbook import finding_for
 from shared.domain.findings import Finding, Severity
 from shared.domain.lifecycle import existing
 from shared.domain.model import ProtectedItem, ProtectionState, Snapshot
 from shared.domain.placement import Later, Place, place
 from shared.domain.readiness import check
-from shared.domain.records import PersonDecision
+from shared.domain.records import DecisionKind, PersonDecision
 from shared.domain.rules import Rules
-from shared.domain.selection import Exclusion, Ignored, Match, NoRule, select
+from shared.domain.selection import Exclusion, Ignored, Match, NoRule, in_force, select
 
 LOOK_AGAIN = timedelta(minutes=2)
+PASSING = frozenset({"PROVISIONING", "POWER_CHANGING"})  # tried all the same after the grace
 _ORDER = (Severity.BLOCKER, Severity.NEEDS_ENHANCED, Severity.WAIT, Severity.ADVISORY)
 
 
@@ -103,16 +105,51 @@ def _matched(
     if isinstance(placed, Later):
         decision = Wait(until=placed.until, why=placed.why)
         return _verdict(rules, decision, findings, match, why)
-    if waits := [one for one in findings if one.severity is Severity.WAIT]:
-        decision = Wait(until=now + LOOK_AGAIN, why=waits[0].code)
-        return _verdict(rules, decision, findings, match, why)
+    if (passing := _passing(findings, snapshot, match, now)) is not None:
+        return _verdict(rules, passing, findings, match, why)
     if chosen is None:
         return _verdict(rules, Block(), (*findings, _unplaced()), match, why)
     if failed := after_failure(snapshot, people, now):
         decision, more = failed
         return _verdict(rules, decision, (*findings, *more), match, why)
+    if (denied := _denied(snapshot, chosen, people)) is not None:
+        return _verdict(rules, Block(), (*findings, denied), match, why)
     enroll = Enroll(vault=chosen.vault, policy=chosen.policy, excluded_luns=chosen.excluded_luns)
     return _verdict(rules, enroll, findings, match, why)
+
+
+def _passing(
+    findings: Iterable[Finding], snapshot: Snapshot, match: Match, now: datetime
+) -> Wait | None:
+    """Wait for what passes by itself, for as long as the rule's grace lasts; None: try now."""
+    waits = [one for one in findings if one.severity is Severity.WAIT]
+    if not waits:
+        return None
+    grace = timedelta(minutes=match.options.grace_minutes)
+    over = (snapshot.past.passing_since or now) + grace
+    if now >= over and all(one.code in PASSING for one in waits):
+        return None
+    until = min(now + LOOK_AGAIN, over) if over > now else now + LOOK_AGAIN
+    return Wait(until=until, why=waits[0].code)
+
+
+def _denied(
+    snapshot: Snapshot, chosen: Place, people: tuple[PersonDecision, ...]
+) -> Finding | None:
+    """Give Azure's own no to this vault, unless somebody asked for another try since."""
+    said = snapshot.validation
+    if said is None or not said.code or said.vault != chosen.vault.id:
+        return None
+    retry = in_force(people, DecisionKind.RETRY)
+    if retry is not None and retry.at > said.at:
+        return None
+    return finding_for(
+        said.code,
+        said.message,
+        recommendations=(said.recommendation,) if said.recommendation else (),
+        finding_code="PREVALIDATION_FAILED",
+        severity=Severity.BLOCKER,
+    )
 
 
 def _absent(snapshot: Snapshot, rules: Rules) -> Verdict:

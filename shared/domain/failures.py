@@ -17,13 +17,15 @@ from shared.domain.decisions import (
 )
 from shared.domain.faultbook import FaultClass, class_of, finding_for
 from shared.domain.findings import Finding, Severity
-from shared.domain.model import Failure, Snapshot
+from shared.domain.model import Snapshot
 from shared.domain.records import DecisionKind, PersonDecision
+from shared.domain.rights import lack_of
 from shared.domain.selection import in_force
 from shared.domain.states import State
 
 _PAUSES = tuple(timedelta(minutes=minutes) for minutes in (2, 4, 8, 15))
 PATIENCE = 12  # tries of something that passes by itself before a person hears of it
+ANOTHER_GRANT = timedelta(hours=1)  # a right that we lack is tried for so often
 ANOTHER_TRY = timedelta(hours=6)  # the cause may have been removed without an event
 _PASSING = frozenset({FaultClass.TRANSIENT, FaultClass.WAIT, FaultClass.CONFLICT})
 
@@ -32,7 +34,7 @@ def after_failure(
     snapshot: Snapshot, people: tuple[PersonDecision, ...], now: datetime
 ) -> tuple[Wait | Block, tuple[Finding, ...]] | None:
     """Say what the last failure asks for; None: try (again) now."""
-    return _judged(snapshot.past.failure, people, now, forever=False)
+    return _judged(snapshot, people, now, forever=False)
 
 
 def after_refusal(
@@ -51,7 +53,7 @@ def after_refusal(
     if failure is None or failure.policy != wanted:
         return None
     lasting = class_of(failure.code, 0, failure.message) not in _PASSING
-    judged = _judged(failure, people, now, forever=lasting)
+    judged = _judged(snapshot, people, now, forever=lasting)
     if judged is None:
         return None
     held, told = judged
@@ -80,12 +82,13 @@ def _named(change: ChangePolicy | Resume | Undelete) -> str:
 
 
 def _judged(
-    failure: Failure | None,
+    snapshot: Snapshot,
     people: tuple[PersonDecision, ...],
     now: datetime,
     *,
     forever: bool,
 ) -> tuple[Wait | Block, tuple[Finding, ...]] | None:
+    failure = snapshot.past.failure
     if failure is None:
         return None
     retry = in_force(people, DecisionKind.RETRY)
@@ -94,6 +97,10 @@ def _judged(
     told = finding_for(
         failure.code, failure.message, 0, failure.recommendations, severity=Severity.BLOCKER
     )
+    if (lack := lack_of(failure.code, failure.message, snapshot.id)) is not None:
+        until = failure.at + ANOTHER_GRANT  # the operators' business, never the owner's
+        waiting = replace(told, severity=Severity.WAIT)
+        return None if now >= until else (Wait(until=until, why=lack.code), (waiting,))
     if class_of(failure.code, 0) in _PASSING and failure.count < PATIENCE:
         until = failure.at + _PAUSES[min(failure.count, len(_PAUSES)) - 1]
         return None if now >= until else (Wait(until=until, why=f"failed {failure.code}"), ())

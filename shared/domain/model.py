@@ -311,6 +311,17 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Validation:
+    """What Azure's own pre-validation said of the VM in one vault. ``code`` "" means yes."""
+
+    vault: ArmId
+    at: datetime
+    code: str = ""
+    message: str = ""
+    recommendation: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Past:
     """What the ledger remembers of this VM and `decide` may use. Losing it loses no truth."""
 
@@ -324,6 +335,7 @@ class Past:
     deadline: datetime | None = None
     undone_by_others: tuple[datetime, ...] = ()  # our changes that somebody changed back
     tag_excluded_since: datetime | None = None  # first time a tag excluded this VM (same uid)
+    passing_since: datetime | None = None  # since when something is there that passes by itself
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -345,4 +357,5 @@ class Snapshot:
     network: NetworkPath | None = None
     tenant: str | None = None
     past: Past = field(default_factory=Past)
+    validation: Validation | None = None  # Azure's own; None: not asked
     backup_regions: frozenset[str] | None = None  # where Azure Backup exists; None: not asked

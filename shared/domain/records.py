@@ -63,6 +63,16 @@ class PastFailure(msgspec.Struct, frozen=True, kw_only=True):
     policy: str = ""  # that the change was to attach; "" for an undelete
 
 
+class PastValidation(msgspec.Struct, frozen=True, kw_only=True):
+    """What Azure's own pre-validation said (stored form of `model.Validation`)."""
+
+    vault: str
+    at: datetime
+    code: str = ""
+    message: str = ""
+    recommendation: str = ""
+
+
 class Transition(msgspec.Struct, frozen=True, kw_only=True):
     """One line of a VM's history."""
 
@@ -114,6 +124,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     notified: bool = False  # a notice is open
     enrolled_uid: str = ""  # vmId of the VM that was enrolled; another one is another VM
     tag_excluded_since: datetime | None = None
+    passing_since: datetime | None = None  # since when a provisioning or power state is waited for
+    validation: PastValidation | None = None
     v: int = 1
 
 

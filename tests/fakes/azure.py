@@ -17,6 +17,8 @@ from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import cache
+from typing import Any
 
 from shared.domain.coverage import SeenJob
 from shared.domain.ids import ArmId, item_of
@@ -28,14 +30,22 @@ from shared.domain.model import (
     ProtectionState,
     Room,
     Tags,
+    Validation,
     Vault,
     Vm,
 )
+from shared.domain.network import Network
 from shared.domain.records import ChangeKind
 from shared.domain.rules import Rules
+from shared.domain.rules.declared import Hardening
 from shared.errors import AzureFault, Disposition
 from shared.ports import Accepted, Change, Job, Operation, Page, SeenVm
 
+_ANY_VAULT = ArmId.parse(
+    "/subscriptions/00000000-0000-4000-8000-000000000000/resourceGroups/g"
+    "/providers/Microsoft.RecoveryServices/vaults/v"
+)
+REGIONS = ("westeurope", "northeurope", "germanywestcentral", "eastus", "koreacentral", "norwayeast")
 START = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 
 
@@ -157,6 +167,7 @@ class FakeBackup:
         self._runs: list[_Run] = []
         self._orders: dict[str, list[_Order]] = {}
         self._read_faults: dict[str, list[AzureFault]] = {}
+        self._denied: dict[str, tuple[str, str, str]] = {}
 
     # --- orders ---------------------------------------------------------------------------------
 
@@ -189,6 +200,10 @@ class FakeBackup:
     def fail_operation(self, vm: ArmId, code: str, message: str = "") -> None:
         """Let the next accepted change fail before any job exists."""
         self._order(vm, _Order(code=code, message=message or code, without_job=True), 1)
+
+    def deny(self, vm: ArmId, code: str, message: str = "", recommendation: str = "") -> None:
+        """Let Azure's own validation say no to this VM; "" lets it say yes again."""
+        self._denied[vm.key] = (code, message, recommendation)
 
     def fail_reads(self, call: str, error: AzureFault, *, times: int = 1) -> None:
         """Answer the next ``jobs``, ``operation`` or ``item`` calls with a failure."""
@@ -277,6 +292,17 @@ class FakeBackup:
         if item.key not in self.stored:
             raise fault("BMSUserErrorDataSourceObjectNotFound", status=404)
         self.backups.append((item, request_id, keep_until))
+
+    async def pre_validate(self, vm: ArmId, region: str, vault: ArmId) -> Validation:
+        self._count("pre_validate")
+        code, message, recommendation = self._denied.get(vm.key, ("", "", ""))
+        return Validation(
+            vault=vault,
+            at=self._clock.now(),
+            code=code,
+            message=message,
+            recommendation=recommendation,
+        )
 
     # --- inside ---------------------------------------------------------------------------------
 
@@ -367,6 +393,8 @@ class FakeDirectory:
     """Vaults and policies in scope; ``forgotten`` tells what was asked to be read anew."""
 
     def __init__(self) -> None:
+        self.region_list: frozenset[str] = frozenset(REGIONS)
+        self.regions_asked = 0
         self._vaults: dict[str, Vault] = {}
         self._policies: dict[str, dict[str, Policy]] = {}
         self.forgotten: list[ArmId | None] = []
@@ -389,8 +417,76 @@ class FakeDirectory:
             raise self.failing
         return tuple(self._policies.get(vault.key, {}).values())
 
+    async def regions(self, subscription: str) -> frozenset[str]:
+        self.regions_asked += 1
+        if self.failing is not None:
+            raise self.failing
+        return self.region_list
+
     def forget(self, vault: ArmId | None = None) -> None:
         self.forgotten.append(vault)
+
+
+class FakeNetworks:
+    """Networks by VM; a VM that was never connected has none."""
+
+    def __init__(self) -> None:
+        self.connected: dict[str, tuple[Network, ...]] = {}
+        self.asked: list[ArmId] = []
+        self.failing: AzureFault | None = None
+
+    async def interfaces(self, vm: Vm) -> tuple[Network, ...]:
+        self.asked.append(vm.id)
+        if self.failing is not None:
+            raise self.failing
+        return self.connected.get(vm.id.key, ())
+
+
+class FakeSetup:
+    """Policies and vaults as bodies. What is written here is in the directory at once."""
+
+    def __init__(self, directory: FakeDirectory) -> None:
+        self._directory = directory
+        self.bodies: dict[str, Mapping[str, Any]] = {}
+        self.puts: list[ArmId] = []
+        self._refusals: dict[str, AzureFault] = {}
+
+    def refuse(self, resource: ArmId, error: AzureFault) -> None:
+        """Answer every PUT of this vault or policy with a failure."""
+        self._refusals[resource.key] = error
+
+    async def policy(self, policy: ArmId) -> Mapping[str, Any] | None:
+        return self.bodies.get(policy.key)
+
+    async def put_policy(self, policy: ArmId, properties: Mapping[str, Any]) -> None:
+        self._put(policy)
+        self.bodies[policy.key] = dict(properties)
+
+    async def vault(self, vault: ArmId) -> Vault | None:
+        return next((one for one in await self._directory.vaults() if one.id == vault), None)
+
+    async def put_vault(self, vault: ArmId, region: str, hardening: Hardening) -> None:
+        self._put(vault)
+        made = Vault(
+            id=vault,
+            location=region,
+            tags=dict(hardening.tags),
+            redundancy=hardening.redundancy.value,
+            immutability=hardening.immutability.value,
+            public_access=hardening.public_access,
+        )
+        self._directory.add(made)
+
+    def _put(self, resource: ArmId) -> None:
+        if error := self._refusals.get(resource.key):
+            raise error
+        self.puts.append(resource)
+
+
+@cache
+def _name(vm: ArmId) -> str:
+    """Give the name that an item of this VM has in any vault (facts §1.12)."""
+    return item_of(_ANY_VAULT, vm).name.lower()
 
 
 class FakeIndex:
@@ -403,7 +499,8 @@ class FakeIndex:
         self.loads = 0
 
     async def named(self, vm: ArmId) -> tuple[ProtectedItem, ...]:
-        return tuple(item for item in self._known().values() if item.id == item_of(item.vault, vm))
+        wanted = _name(vm)
+        return tuple(item for item in self._known().values() if item.id.name.lower() == wanted)
 
     async def room(self, vault: ArmId) -> Room:
         held = [
@@ -577,6 +674,8 @@ class FakeAzure:
         self.machines = FakeMachines()
         self.backup = FakeBackup(self.clock)
         self.directory = FakeDirectory()
+        self.networks = FakeNetworks()
+        self.setup = FakeSetup(self.directory)
         self.index = FakeIndex(self.backup)
         self.estate = FakeEstate(self.machines, self.backup)
         self.pace = FakePace()

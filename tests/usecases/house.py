@@ -6,6 +6,7 @@ again, ten minutes later, if the run was killed), and fires the timers.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -15,7 +16,7 @@ from shared.domain.ids import ArmId
 from shared.domain.messages import Cause, Message, SweepPage, WorkItem, encode
 from shared.domain.records import Row
 from shared.domain.rules import Rules
-from shared.errors import AzureFault
+from shared.errors import AzureFault, EnrollmentError, Problem
 from shared.poison import park_poisoned
 from shared.ports import Ports, Subject
 from shared.reconcile import reconcile
@@ -29,7 +30,9 @@ from tests.fakes.azure import (
     FakeEstate,
     FakeIndex,
     FakeMachines,
+    FakeNetworks,
     FakePace,
+    FakeSetup,
 )
 from tests.fakes.storage import FakeCoverage, FakeLedger, FakeParkedMessages, FakePeople, FakeQueues
 from tests.unit.domain import worlds
@@ -58,6 +61,8 @@ class FakeNotices:
     reported: list[tuple[str, tuple[str, ...]]] = field(default_factory=list)
     cleared: list[str] = field(default_factory=list)
     operators: list[str] = field(default_factory=list)
+    said: dict[str, str] = field(default_factory=dict)  # to operators, by code
+    nobody: set[str] = field(default_factory=set)
 
     async def report(self, subject: Subject, findings: tuple[Finding, ...], now: datetime) -> None:
         codes = tuple(one.code for one in findings)
@@ -73,19 +78,27 @@ class FakeNotices:
     async def tell_operators(self, code: str, text: str, evidence: str, now: datetime) -> None:
         if code not in self.operators:
             self.operators.append(code)
+        self.said[code] = text
 
     async def operators_clear(self, code: str, now: datetime) -> None:
         if code in self.operators:
             self.operators.remove(code)
 
+    def unreachable(self, words: Iterable[str]) -> tuple[str, ...]:
+        return tuple(word for word in words if word in self.nobody)
+
 
 @dataclass
 class FakeRules:
-    """The rules in force."""
+    """The rules in force, and what is wrong with a newer copy."""
 
     rules: Rules
+    problems: tuple[Problem, ...] = ()
+    failing: EnrollmentError | None = None
 
     async def current(self) -> Rules:
+        if self.failing is not None:
+            raise self.failing
         return self.rules
 
 
@@ -106,6 +119,8 @@ class House:
         self.machines = FakeMachines()
         self.backup = FakeBackup(self.clock)
         self.directory = FakeDirectory()
+        self.networks = FakeNetworks()
+        self.setup = FakeSetup(self.directory)
         self.index = FakeIndex(self.backup)
         self.estate = FakeEstate(self.machines, self.backup)
         self.pace = FakePace()
@@ -132,6 +147,8 @@ class House:
             machines=self.machines,
             backup=self.backup,
             directory=self.directory,
+            networks=self.networks,
+            setup=self.setup,
             index=self.index,
             estate=self.estate,
             pace=self.pace,

@@ -330,7 +330,7 @@ async def test_reading_that_is_refused_concludes_nothing_and_tells_the_operators
     await house.play(30)
 
     assert (await house.row(vm.id)).state is State.STUCK
-    assert house.notices.operators == ["AuthorizationFailed"]
+    assert house.notices.operators == [f"OUR_RIGHTS an action /subscriptions/{worlds.SUB}"]
     assert house.notices.reported == []
 
 

@@ -65,7 +65,6 @@ class Network:
     """What was read for one interface. None: there is none; absent facts are said by the caller."""
 
     subnet: str
-    vnet_prefixes: tuple[str, ...]
     private_address: str
     subnet_nsg: Nsg | None = None
     nic_nsg: Nsg | None = None

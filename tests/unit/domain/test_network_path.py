@@ -55,7 +55,6 @@ def nsg(*rules: Rule, name="nsg-1") -> Nsg:
 def network(subnet=None, nic=None, **changes) -> Network:
     base = {
         "subnet": "app",
-        "vnet_prefixes": ("10.0.0.0/16",),
         "private_address": "10.0.1.4",
         "subnet_nsg": subnet,
         "nic_nsg": nic,

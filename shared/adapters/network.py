@@ -1,0 +1,98 @@
+"""The networks a VM's interfaces lie in (the `Networks` port), by plain REST.
+
+One GET per interface; subnets, security groups and route tables are kept, since all VMs of a
+subnet share them. `azure-mgmt-network` would cost every cold start 200 ms for these four GETs
+(docs/adr/0004). Application security groups need no call: rules and interfaces name them by id.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterator
+
+from shared.adapters.bodies.network import (
+    Interface,
+    Subnet,
+    parse_interface,
+    parse_nsg,
+    parse_routes,
+    parse_subnet,
+)
+from shared.adapters.bodies.reading import Body
+from shared.adapters.clients import Clients
+from shared.adapters.faults import asking
+from shared.adapters.kept import Kept
+from shared.domain.ids import ArmId
+from shared.domain.model import Vm
+from shared.domain.network import Network, Nsg, Route
+from shared.errors import BadArmId
+from shared.ports import Clock
+from shared.settings import Settings
+
+_API = "2024-05-01"
+_MOST = 8  # interfaces; the largest sizes take no more
+
+
+class ArmNetworks:
+    """Answers the `Networks` port."""
+
+    def __init__(self, clients: Clients, settings: Settings, clock: Clock) -> None:
+        self._clients = clients
+        self._clock = clock
+        self._seconds = settings.directory_seconds
+        self._subnets: dict[str, Kept[Subnet]] = {}
+        self._nsgs: dict[str, Kept[Nsg]] = {}
+        self._routes: dict[str, Kept[tuple[Route, ...]]] = {}
+
+    async def interfaces(self, vm: Vm) -> tuple[Network, ...]:
+        found = []
+        for nic in _ids(vm):
+            interface = await self._get(nic, "nic.get", parse_interface)
+            if interface is not None:
+                found.append(await self._network(interface))
+        return tuple(found)
+
+    async def _network(self, interface: Interface) -> Network:
+        subnet = await self._kept(self._subnets, interface.subnet, "subnet.get", parse_subnet)
+        return Network(
+            subnet=subnet.name,
+            private_address=interface.address,
+            subnet_nsg=await self._nsg(subnet.nsg),
+            nic_nsg=await self._nsg(interface.nsg),
+            routes=()
+            if subnet.route_table is None
+            else await self._kept(self._routes, subnet.route_table, "routes.get", parse_routes),
+            application_groups=interface.application_groups,
+            service_endpoints=subnet.service_endpoints,
+        )
+
+    async def _nsg(self, nsg: ArmId | None) -> Nsg | None:
+        if nsg is None:
+            return None
+        return await self._kept(self._nsgs, nsg, "nsg.get", parse_nsg)
+
+    async def _kept[T](
+        self, known: dict[str, Kept[T]], of: ArmId, operation: str, parse: Callable[[Body], T]
+    ) -> T:
+        if of.key not in known:
+            known[of.key] = Kept(
+                self._clock, self._load(of, operation, parse), seconds=self._seconds
+            )
+        return await known[of.key].get()
+
+    def _load[T](
+        self, of: ArmId, operation: str, parse: Callable[[Body], T]
+    ) -> Callable[[], Awaitable[T]]:
+        return lambda: self._get(of, operation, parse)
+
+    async def _get[T](self, of: ArmId, operation: str, parse: Callable[[Body], T]) -> T:
+        body = await self._clients.get(of.path(), api_version=_API, operation=operation)
+        with asking(operation):
+            return parse(body)
+
+
+def _ids(vm: Vm) -> Iterator[ArmId]:
+    for text in vm.nics[:_MOST]:
+        try:
+            yield ArmId.parse(text)
+        except BadArmId:
+            continue  # not an interface of ARM's; the answer then rests on the others
