@@ -36,6 +36,7 @@ SOON = timedelta(
 )  # a wait up to here is part of the wave; a longer one is not waited for
 LOOK_EVERY = 10.0  # seconds of our clock between two looks at a wave
 READ_ABREAST = 16
+PAUSED = "paused"
 
 
 class Fate(StrEnum):
@@ -150,8 +151,13 @@ async def carry_on(
     """Send wave after wave until nothing is left, somebody pauses, or too much goes wrong.
 
     A run that was killed may have written "sent" and not sent: at first, whatever nobody has
-    looked at is sent at once.
+    looked at is sent at once. After a stop at the threshold the VMs that failed are sent again,
+    since somebody has removed the cause meanwhile; or it stops there once more.
     """
+    if run.stopped not in {"", PAUSED}:
+        for item in run.items:
+            if item.fate is Fate.FAILED:
+                item.fate, item.said, item.ended_at = Fate.PLANNED, "", None
     run.stopped = ""
     patience = timedelta(0)
     began = ports.clock.now()
@@ -161,7 +167,7 @@ async def carry_on(
         await ports.clock.synchronize()
         await look(ports, run)
         told(_progress(run, before, began, ports.clock.now()))
-        run.stopped = run.over_threshold() or ("paused" if paused() else "")
+        run.stopped = run.over_threshold() or (PAUSED if paused() else "")
         state.write(run)
         if run.stopped:
             return run
