@@ -147,10 +147,10 @@ class Post:
     def notice(self, name: str = "vm-1"):
         return self.store.notice(subject(name).vm.key)
 
-    async def play(self, seconds: float) -> None:
-        """Let time pass."""
+    async def play(self, seconds: float, *, every: float = 60) -> None:
+        """Let time pass; the timer fires every minute, or less often where that changes nothing."""
         end = self.now + timedelta(seconds=seconds)
-        tick = self.now + timedelta(seconds=60)
+        tick = self.now + timedelta(seconds=every)
         while True:
             self._collect()
             due = min(tick, self._pending[0][0]) if self._pending else tick
@@ -159,7 +159,7 @@ class Post:
             if due > self.now:
                 self.clock.advance((due - self.now).total_seconds())
             if due == tick:
-                tick += timedelta(seconds=60)
+                tick += timedelta(seconds=every)
                 await self._run(None)
             while self._pending and self._pending[0][0] <= self.now:
                 await self._run(heappop(self._pending)[2])
