@@ -21,9 +21,10 @@ as_list() { [ -z "$1" ] && echo '[]' || echo "[\"$(echo "$1" | sed 's/,/","/g')\
 
 # One system topic a source and type may exist: name, group and identities of the one there is.
 topic_of() { # subscription, topic type
-  az eventgrid system-topic list --subscription "$1" --output tsv --query \
-    "[?topicType=='$2' || topicType=='$(echo "$2" | tr '[:upper:]' '[:lower:]')'].[name, resourceGroup, join(' ', keys(not_null(identity.userAssignedIdentities, \`{}\`)))]" \
-    | head -n 1
+  topics=$(az eventgrid system-topic list --subscription "$1" --output tsv --query \
+    "[?topicType=='$2' || topicType=='$(echo "$2" | tr '[:upper:]' '[:lower:]')'].[name, resourceGroup, join(' ', keys(not_null(identity.userAssignedIdentities, \`{}\`)))]") \
+    || return 1
+  echo "$topics" | head -n 1
 }
 
 deploy() { # subscription, dead-letter mode, further parameters...
@@ -44,7 +45,7 @@ onboard() { # subscription
   set -- "$1"
   for kind in Microsoft.Resources.Subscriptions Microsoft.ResourceNotifications.Resources; do
     [ "$kind" = Microsoft.Resources.Subscriptions ] || [ "$notifications" = true ] || continue
-    found=$(topic_of "$1" "$kind")
+    found=$(topic_of "$1" "$kind") || return 1 # not knowing is no reason to make another
     name=$(echo "$found" | cut -d "$tab" -f 1)
     [ -n "$name" ] && [ "$name" != "$ours" ] && [ "$name" != "$ours_too" ] || continue
     group=$(echo "$found" | cut -d "$tab" -f 2)
@@ -82,10 +83,11 @@ onboard() { # subscription
 
 upload_rules() {
   set -- --account-name "$SERVICE_STORAGE_NAME" --container-name rules --name rules.yaml --auth-mode login
-  if [ "$(az storage blob exists "$@" --query exists --output tsv)" = true ]; then
+  there=$(az storage blob exists "$@" --query exists --output tsv) || return 1
+  if [ "$there" = true ]; then
     echo "rules: the account has a rules.yaml; it is left as it is"
   elif [ -f "$rules" ]; then
-    az storage blob upload "$@" --file "$rules" --output none
+    az storage blob upload "$@" --file "$rules" --output none || return 1
     echo "rules: $rules uploaded"
   else
     echo "rules: none yet. Copy rules.sample.yaml to rules.yaml, make it yours, run this again;"
