@@ -16,6 +16,7 @@ from ops.printing import Exit, Output, say, show
 from ops.rehearsal import Planned, Rehearsed, rehearse
 from ops.session import Session, run
 from shared.domain.estate import write
+from shared.domain.ids import ArmId
 from shared.domain.messages import Cause
 from shared.domain.model import Policy, Room, Snapshot, Vault
 from shared.explaining import explained
@@ -98,11 +99,17 @@ def _plan_table(session: Session, found: list[Planned], names: int) -> None:
     for decision in sorted({one.decision for one in found}):
         some = [one for one in found if one.decision == decision]
         show(
-            [one.row() for one in some[:names]],
+            [one.row() | {"vm": _short(one.vm)} for one in some[:names]],
             ("vm", "would", "held", "findings", "why"),
             Output.TABLE,
             f"{decision}: {len(some)}" + (f", the first {names}" if len(some) > names else ""),
         )
+
+
+def _short(vm: str) -> str:
+    """Give group and name: an id does not fit into a terminal (JSON and CSV have it)."""
+    found = ArmId.parse(vm)
+    return f"{found.group}/{found.name}"
 
 
 def explain(

@@ -1,4 +1,4 @@
-"""Options that commands share."""
+"""Options that commands share. Plain aliases: typer does not look into `type` statements."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import typer
 
 from ops.printing import Output
 
-type Settings = Annotated[
+Settings = Annotated[
     Path | None,
     typer.Option(
         "--settings",
@@ -18,15 +18,15 @@ type Settings = Annotated[
         help="Settings of the app, like local.settings.json; the environment wins over it.",
     ),
 ]
-type Format = Annotated[Output, typer.Option("--output", "-o", help="How to print the answer.")]
-type Yes = Annotated[
+Format = Annotated[Output, typer.Option("--output", "-o", help="How to print the answer.")]
+Yes = Annotated[
     bool, typer.Option("--yes", help="Do it; without, only show what it would do.")
 ]
-type Subscriptions = Annotated[
+Subscriptions = Annotated[
     list[str] | None,
     typer.Option("--subscription", "-s", help="Only these subscriptions; may be repeated."),
 ]
-type By = Annotated[str, typer.Option("--by", help="In whose name; default: the login name here.")]
+By = Annotated[str, typer.Option("--by", help="In whose name; default: the login name here.")]
 
 
 def person(by: str) -> str:
