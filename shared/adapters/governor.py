@@ -43,6 +43,7 @@ _EAGER = 1.25  # a turn is told somewhat early: a budget that comes back faster 
 _SLOWEST = 0.5  # turns a second, however little was granted lately
 _AHEAD = 900.0  # seconds, at most, between the first turn that is told and the last
 _WATCHED = 0.4  # share of an hourly budget that the watch may use (DESIGN §3.6)
+_UNUSED = timedelta(seconds=5)  # by then a grant has led to a change, or to none
 _GRANTED = timedelta(seconds=120)  # an enable that nobody told us the end of is over by then
 
 
@@ -87,6 +88,7 @@ class Governor:
         self._meters: defaultdict[tuple[str, str], Meter] = defaultdict(Meter)
         self._urgent: Counter[str] = Counter()  # PUTs of single events that wait right now
         self._waiting: Counter[str] = Counter()  # reconciles that wait in process
+        self._granted: defaultdict[str, deque[datetime]] = defaultdict(deque)
         self._turns: dict[str, datetime] = {}  # when the next one that is put off has its turn
         self._vaults: defaultdict[str, deque[datetime]] = defaultdict(deque)
         self.throttled: Counter[str] = Counter()  # 429s by action, for telemetry
@@ -103,9 +105,7 @@ class Governor:
             while True:
                 wait = self._wait(key, urgent=urgent)
                 if wait <= 0:
-                    now = self._clock.now()
-                    for meter in self._gates(key):
-                        meter.grant(now, self._instances)
+                    self._grant(key)
                     return 0.0
                 if wait > left:
                     return _jittered(self._turn(key, wait))
@@ -159,6 +159,8 @@ class Governor:
     def answered(self, drawn: Drawn, headers: Mapping[str, str]) -> None:
         """Learn what is left from an answer's headers, names in any case."""
         now = self._clock.now()
+        if drawn.kind == "writes" and (granted := self._granted.get(drawn.subscription)):
+            granted.popleft()
         lower = {name.lower(): value for name, value in headers.items()}
         for key, remaining in _remaining(drawn, lower):
             self._meters[key].read(remaining, now)
@@ -190,8 +192,23 @@ class Governor:
         if not urgent and self._urgent[subscription]:
             return _TURN
         now = self._clock.now()
-        waits = [meter.wait(now, self._instances) for meter in self._gates(subscription)]
+        underway = len(self._underway(subscription, now))
+        waits = [meter.wait(now, self._instances, underway) for meter in self._gates(subscription)]
         return max(waits, default=0.0)
+
+    def _grant(self, subscription: str) -> None:
+        now = self._clock.now()
+        underway = self._underway(subscription, now)
+        for meter in self._gates(subscription):
+            meter.grant(now, self._instances, len(underway))
+        underway.append(now)
+
+    def _underway(self, subscription: str, now: datetime) -> deque[datetime]:
+        """Give the grants whose change has not been answered; most looks end without any."""
+        granted = self._granted[subscription]
+        while granted and now - granted[0] >= _UNUSED:
+            granted.popleft()
+        return granted
 
     def _turn(self, subscription: str, wait: float) -> float:
         """Give the seconds to put a reconcile off, each behind the one before, at our pace.

@@ -16,11 +16,11 @@ from math import inf
 _LATEST = 4  # readings believed at a time: front ends disagree, the lower ones are right for us
 _MEMORY = timedelta(seconds=60)  # a reading older than this says nothing any more
 _TOGETHER = timedelta(seconds=2)  # readings so close to the newest count beside it
-_SETTLE = timedelta(seconds=5)  # a grant that no reading followed by then was not used
 _TREND = 1.0, 30.0  # seconds between two looks at how fast a budget comes back, least and most
 _FIRST_PROBE, _LAST_PROBE = 2.0, 300.0  # seconds until an exhausted budget is tried again
 _LATELY = timedelta(seconds=10)  # the time in which a pace is measured
-_CALM = 120.0  # seconds without a 429 in which the pace doubles again
+_CALM = 30.0  # seconds without a 429 in which the pace doubles again
+_AT_ONCE = timedelta(seconds=2)  # 429s so close to each other are one
 _BRISK = 0.02  # a gap shorter than this is none
 _HOUR = 3600.0
 
@@ -33,7 +33,7 @@ class Meter:
     granted: deque[datetime] = field(default_factory=deque)  # in the latest minute
     blocked_until: datetime | None = None
     budget: float = 0.0  # the most that all front ends at once were seen to have left
-    _open: deque[datetime] = field(default_factory=deque)  # granted, and no reading since
+    _refused_at: datetime | None = None
     _gap: float = 0.0  # seconds between two grants, as of the latest 429
     _gap_since: datetime | None = None
     _probes: int = 0
@@ -46,8 +46,6 @@ class Meter:
     def read(self, remaining: float, now: datetime) -> None:
         """Take in what an answer says is left; negative means overdrawn."""
         self.readings.append((now, max(0.0, remaining)))
-        if self._open:
-            self._open.popleft()
         low = self.low(now)
         if low is None:
             return
@@ -69,9 +67,10 @@ class Meter:
             seconds = self._probe()
         until = now + timedelta(seconds=seconds)
         self.blocked_until = max(until, self.blocked_until or until)
-        recent = [at for at in self.granted if now - at < _MEMORY]
-        speed = len(recent) / _MEMORY.total_seconds()
-        self._gap = max(2 * self.gap(now), 2 / speed if speed else 0.0, 2 * _BRISK)
+        if self._refused_at is None or now - self._refused_at >= _AT_ONCE:
+            speed = self.speed(now)
+            self._gap = max(2 * self.gap(now), 2 / speed if speed else 0.0, 2 * _BRISK)
+        self._refused_at = now
         self._gap_since = self.blocked_until
 
     def gap(self, now: datetime) -> float:
@@ -88,15 +87,18 @@ class Meter:
             return 0.0
         return max(0.0, (self.blocked_until - now).total_seconds())
 
-    def wait(self, now: datetime, instances: int) -> float:
-        """Give the seconds until this instance may draw once; 0.0: now."""
+    def wait(self, now: datetime, instances: int, underway: int = 0) -> float:
+        """Give the seconds until this instance may draw once; 0.0: now.
+
+        ``underway`` is what was granted and has not been answered: no reading counts it yet.
+        """
         if (hold := self.hold(now)) > 0:
             return hold
         if self.granted and (gap := self.gap(now)):
             since = (now - self.granted[-1]).total_seconds()
             if since < gap:
                 return gap - since
-        missing = 1 - self._share(now, instances)
+        missing = 1 - self._share(now, instances, underway)
         if missing <= 0:
             return 0.0
         # All of our share is out. What came back so far says when there is more; if nothing did,
@@ -109,10 +111,9 @@ class Meter:
         """Give the grants a second of the latest seconds."""
         return sum(now - at < _LATELY for at in self.granted) / _LATELY.total_seconds()
 
-    def grant(self, now: datetime, instances: int) -> None:
+    def grant(self, now: datetime, instances: int, underway: int = 0) -> None:
         """Count one draw that was allowed."""
-        self._probes = self._probes + 1 if self._share(now, instances) < 1 else 0
-        self._open.append(now)
+        self._probes = self._probes + 1 if self._share(now, instances, underway) < 1 else 0
         self.granted.append(now)
         while now - self.granted[0] >= _MEMORY:
             self.granted.popleft()
@@ -134,15 +135,13 @@ class Meter:
         if rate:
             self._tokens = self._refill(now, rate) - 1
 
-    def _share(self, now: datetime, instances: int) -> float:
+    def _share(self, now: datetime, instances: int, underway: int) -> float:
         """Give how much of what is left this instance may draw; no end if nothing is known."""
         low = self.low(now)
         if low is None:
             return inf
-        while self._open and now - self._open[0] >= _SETTLE:
-            self._open.popleft()
         since = (now - self.readings[-1][0]).total_seconds()
-        return (low + since * self._returns) / instances - len(self._open)
+        return (low + since * self._returns) / instances - underway
 
     def _compare(self, low: float, now: datetime) -> None:
         """Learn how fast the budget comes back: what is left now, and what we drew meanwhile."""
