@@ -74,6 +74,9 @@ async def settle(ports: Ports, entry: InFlight, ending: Ending) -> bool:
         if row.claim is not None and row.claim.expires > now:
             return False
         settled = await _settled_row(ports, row, intent, ending, now)
+        if row.notified and not _look_again(row, intent, ending):
+            await ports.notices.clear(vm, "enrolled", now, intent.trace)
+            settled = replace(settled, notified=False)
         try:
             await ports.ledger.replace(settled, etag)
         except Conflict:
@@ -143,6 +146,12 @@ async def _settled_row(
     )
 
 
+def _look_again(row: Row, intent: Intent, ending: Ending) -> bool:
+    """Tell whether a run must say what comes next."""
+    waited = row.again is not None and row.again >= intent.at
+    return bool(ending.code) or intent.kind is not ChangeKind.ENROLL or waited
+
+
 def _failed(row: Row, intent: Intent) -> On:
     """Say what a failed change leaves: a VM whose policy was to change is as protected as before."""
     if intent.kind is ChangeKind.CHANGE_POLICY:
@@ -166,18 +175,11 @@ async def _afterwards(
         await ports.ledger.give_place(vault, intent.day, vm)
     elif not ending.code:
         ports.index.learn(_item(vm, vault, intent, before))
-    look_again = (
-        bool(ending.code)
-        or intent.kind is not ChangeKind.ENROLL
-        or (before.again is not None and before.again >= intent.at)
-    )
-    if look_again:
+    if _look_again(before, intent, ending):
         await ports.queues.send(
             WorkItem(vm=settled.vm, seen_at=now, cause=Cause.AGAIN, trace=intent.trace),
             backlog=True,
         )
-    elif settled.notified:
-        await ports.notices.clear(vm, "enrolled", now, intent.trace)
     await ports.ledger.drop_in_flight(vault, vm, entry.request_id)
     telemetry.count("enrollment.settled", kind=intent.kind, code=ending.code or "ok")
     if not ending.code and intent.kind is ChangeKind.ENROLL and before.first_seen is not None:

@@ -26,6 +26,7 @@ from shared.ledger_rows import move
 from shared.ports import Page, Ports, SeenVm
 
 RELEASED_AT_ONCE = 200
+PROBED = 50  # of the VMs that a suspicious walk lacks, so that a real loss is found out in the end
 _SHRUNK = 0.9  # fewer VMs than this share of last time is suspicious
 _STALE = timedelta(minutes=15)
 _SETTLED = frozenset({State.ENROLLED, State.PROTECTED})
@@ -73,15 +74,16 @@ async def sweep(ports: Ports, page: SweepPage) -> SweepMark:
     try:
         seen = await _seen(ports, page.subscription)
     except AzureFault as fault:
-        why = f"walk not finished: {fault.code or fault.status}"
-        passes = fault.disposition in {Disposition.DEFER, Disposition.RETRY}
-        return await _suspicious(ports, mark, why, before, loud=not passes)
+        return await _unfinished(ports, mark, fault, before)
     rows: dict[str, Row] = {}
     async for batch in ports.ledger.subscription_rows(page.subscription):
         rows |= {ArmId.parse(row.vm).key: row for row in batch}
     alive = sum(_seen_long_enough(row, now) for row in rows.values())
     known = max(before.vms if before is not None else 0, alive)
     if known and len(seen) < _SHRUNK * known and known - len(seen) > 1:
+        missing = [row.vm for key, row in rows.items() if key not in seen and _alive(row)]
+        for vm_id in missing[:PROBED]:  # ARM itself is asked whether they are gone
+            await _enqueue(ports, ArmId.parse(vm_id), now)
         why = f"{len(seen)} VMs where {known} were known"
         return await _suspicious(ports, mark, why, before, loud=True)
     rules = await ports.rules.current()
@@ -89,7 +91,10 @@ async def sweep(ports: Ports, page: SweepPage) -> SweepMark:
     counts: Counter[str] = Counter(row.state.value for row in rows.values())
     for key, vm in seen.items():
         row = rows.get(key)
-        items = await ports.index.named(vm.id)
+        try:
+            items = await ports.index.named(vm.id)
+        except AzureFault as fault:
+            return await _unfinished(ports, mark, fault, before)
         why = _why_look(row, vm, items, rules.version, now)
         if row is not None and not why:
             await _recovery_point(ports, row, items, now)
@@ -97,7 +102,7 @@ async def sweep(ports: Ports, page: SweepPage) -> SweepMark:
             counts[f"looked: {why}"] += 1
             enqueued += await _enqueue(ports, vm.id, now)
     for key, row in rows.items():
-        if key not in seen and row.state is not State.GONE:
+        if key not in seen and _alive(row):
             counts["looked: not seen"] += 1
             enqueued += await _enqueue(ports, ArmId.parse(row.vm), now)
     mark = replace(
@@ -115,9 +120,13 @@ async def sweep(ports: Ports, page: SweepPage) -> SweepMark:
     return mark
 
 
+def _alive(row: Row) -> bool:
+    return row.state is not State.GONE
+
+
 def _seen_long_enough(row: Row, now: datetime) -> bool:
     """Tell whether Resource Graph, which lags, must know this VM by now."""
-    return row.state is not State.GONE and (row.first_seen is None or now - row.first_seen > _STALE)
+    return _alive(row) and (row.first_seen is None or now - row.first_seen > _STALE)
 
 
 async def _seen(ports: Ports, subscription: str) -> dict[str, SeenVm]:
@@ -189,15 +198,16 @@ async def _recovery_point(
         "recovery point seen",
         protected_at=now,
         last_recovery_point=item.last_recovery_point,
+        notified=False,
     )
+    if fresh.notified:
+        await ports.notices.clear(vm, "protected", now, fresh.trace)
     try:
         await ports.ledger.replace(protected, etag)
     except Conflict:
         return  # somebody looks at it now; the next sweep sees the rest
     if fresh.until is not None:
         await ports.ledger.drop_due(vm, fresh.until)
-    if fresh.notified:
-        await ports.notices.clear(vm, "protected", now, fresh.trace)
     if fresh.enrolled_at is not None:
         took = (now - (fresh.first_seen or fresh.enrolled_at)).total_seconds()
         telemetry.measure("enrollment.time_to_protect", took)
@@ -209,16 +219,23 @@ async def _enqueue(ports: Ports, vm: ArmId, now: datetime) -> int:
     return 1
 
 
+async def _unfinished(
+    ports: Ports, mark: SweepMark, fault: AzureFault, before: SweepMark | None
+) -> SweepMark:
+    why = f"walk not finished: {fault.code or fault.status}"
+    loud = fault.disposition is Disposition.PARK
+    return await _suspicious(ports, mark, why, before, loud=loud)
+
+
 async def _suspicious(
     ports: Ports, mark: SweepMark, why: str, before: SweepMark | None, *, loud: bool
 ) -> SweepMark:
     """Mark the sweep as one that nothing may be concluded from, and say so once.
 
     What passes by itself (a throttle, a gateway) is said when it did not pass until the next
-    sweep. The number of VMs once known stays: it is what the next sweep is held against.
+    sweep.
     """
-    known = before.vms if before is not None else 0
-    mark = replace(mark, finished_at=ports.clock.now(), suspicious=why, vms=known)
+    mark = replace(mark, finished_at=ports.clock.now(), suspicious=why)
     await ports.ledger.put_sweep(mark)
     telemetry.wide("sweep.suspicious", subscription=mark.subscription, why=why)
     if not loud and not (before is not None and before.suspicious):
