@@ -14,6 +14,8 @@ from simulator.throttles import arm_throttled, backup_throttled, compute_throttl
 from simulator.world import World
 
 REMAINING = "x-ms-ratelimit-remaining-"
+#: The count that Recovery Services shows itself.
+PROVIDER_COUNT = REMAINING + "subscription-resource-requests"
 #: Every recorded backup 429 asked for this many seconds (facts §2.1).
 BACKUP_WAIT = 324.0
 #: What there was after that wait: the next answers said 39, 134 and 147 of 150 (facts §4.2).
@@ -138,7 +140,7 @@ class Budgets:
                 refusal.headers.pop("Retry-After")
             raise refusal
         hour.used += 1
-        return {REMAINING + "subscription-resource-requests": str(left - 1)}
+        return {PROVIDER_COUNT: str(left - 1)}
 
     def _arm(self, call: Call, method: str) -> dict[str, str]:
         profile = PROFILES[self.world.knobs.text("budgets.profile")]
@@ -207,7 +209,7 @@ def _counted_by_provider(action: str, method: str, profile: Profile) -> bool:
     if not action.startswith("microsoft.recoveryservices/"):
         return False
     if action in _VAULT_CHANGES:
-        return profile.counts_vaults
+        return profile.counts_vaults and (profile.counts_deletes or method != "DELETE")
     if action == _RSV + "backupjobs/read":
         return profile.counts_jobs
     return profile.counts_reads and method == "GET" and action not in _NOT_COUNTED

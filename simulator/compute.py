@@ -67,8 +67,8 @@ def _extend(world: World, body: Body) -> None:
 
 def get_vm(world: World, call: Call) -> Reply:
     body = existing(world, call)
-    expand = call.query.get("$expand", "").lower()
-    if expand not in {"", "instanceview", "userdata"}:
+    expand = set(call.query.get("$expand", "").lower().split(",")) - {""}
+    if not expand <= {"instanceview", "userdata"}:
         raise Refusal(
             400,
             "InvalidParameter",
@@ -76,7 +76,7 @@ def get_vm(world: World, call: Call) -> Reply:
             target="$expand",
         )
     return Reply(
-        status=200, body=shown(world, body, call.api_version, with_view=expand == "instanceview")
+        status=200, body=shown(world, body, call.api_version, with_view="instanceview" in expand)
     )
 
 

@@ -1,5 +1,7 @@
 """Resource groups, and the lists of resources in them."""
 
+import base64
+import json
 import re
 
 from simulator.arm import BY_GATEWAY, Call, Refusal, Reply, Route
@@ -59,9 +61,10 @@ def put_group(world: World, call: Call) -> Reply:
             headers=BY_GATEWAY,
         )
     checked_tags(sent.get("tags"))
-    body: Body = {**sent, "id": call.resource_id, "name": name, "type": GROUP_TYPE}
+    group_id = f"/subscriptions/{call.params['s']}/resourceGroups/{name}"
+    body: Body = {**sent, "id": group_id, "name": name, "type": GROUP_TYPE}
     body["properties"] = {"provisioningState": "Succeeded"}
-    kept = world.put(call.resource_id, body, Cause.of(call))
+    kept = world.put(group_id, body, Cause.of(call))
     return Reply(status=200 if before else 201, body=kept)
 
 
@@ -91,15 +94,23 @@ def delete_group(world: World, call: Call) -> Reply:
         gone()
         return Reply(status=200)
     world.schedule.at(world.later(DELETE_SECONDS), gone)
+    told = {"jobId": f"RESOURCEGROUPDELETIONJOB-{call.params['rg'].upper()}"}
+    job = base64.urlsafe_b64encode(json.dumps(told).encode()).decode().rstrip("=")
     url = world.url(
-        f"/subscriptions/{call.params['s']}/operationresults/{world.new_guid()}"
-        f"?group={call.params['rg']}&api-version={call.api_version}"
+        f"/subscriptions/{call.params['s']}/operationresults/{job}?api-version={call.api_version}"
     )
     return Reply(status=202, headers={"location": url, "retry-after": "15"})
 
 
 def group_deleted(world: World, call: Call) -> Reply:
-    group = f"/subscriptions/{call.params['s']}/resourceGroups/{call.query.get('group', '')}"
+    """Tell whether a group is gone; which one is in the job's id, as in Azure's."""
+    job = call.params["op"]
+    try:
+        told = json.loads(base64.urlsafe_b64decode(job + "=" * (-len(job) % 4)))
+        name = str(told["jobId"]).partition("-")[2]
+    except (ValueError, KeyError, TypeError):
+        name = ""
+    group = f"/subscriptions/{call.params['s']}/resourceGroups/{name}"
     return Reply(status=202 if world.get(group) else 200)
 
 

@@ -49,6 +49,7 @@ FAULTS = frozenset(
         "timeout",
         "truncate",
         "slow",
+        "older",
     }
 )
 #: Shares of answers that fail with a 5xx in the recordings (facts §1.13).
@@ -64,6 +65,8 @@ class Failure:
     seen: int
     form: ErrorForm = "arm"
     headers: Mapping[str, str] = field(default_factory=lambda: BY_SERVICE)
+    #: whether it was counted before it failed
+    counted: bool = False
 
 
 _INTERNAL = (
@@ -82,16 +85,24 @@ RECORDED: Mapping[str, Failure] = {
         message="The REST API call encountered an internal error. Wait for a few minutes and then "
         "try the operation again. If the issue persists, please contact Microsoft support.",
         seen=16,
+        counted=True,
+    ),
+    "RestApiInternalError@2018": Failure(
+        status=500,
+        message="The REST API call encountered an internal error.\r\nWait for a few minutes and "
+        "then try the operation again. If the issue persists, please contact Microsoft support.",
+        seen=0,
         form="arm-nulls",
     ),
     "InternalServerError": Failure(
         status=500,
         message="Encountered internal server error. Diagnostic information: timestamp "
-        "'20230517T120834Z', subscription id '', tracking id '', request correlation id ''.",
+        "'{timestamp}', subscription id '{subscription}', tracking id '{correlation}', request "
+        "correlation id '{correlation}'.",
         seen=5,
         headers=BY_GATEWAY,
     ),
-    "CloudInternalError": Failure(status=500, message=_INTERNAL, seen=5, form="arm-nulls"),
+    "CloudInternalError": Failure(status=500, message=_INTERNAL, seen=5, counted=True),
     "InvalidGatewayHost": Failure(
         status=502,
         message="Host name resolution failed for 'Microsoft.RecoveryServices'; cannot fulfill the "
@@ -157,11 +168,10 @@ class Order:
 
     def answer(self, call: Call) -> Reply:
         """Write the ordered error as the answer a client gets."""
-        now = call.now
         status = int(str(self.fault["status"]))
         headers = self.fault.get("headers")
         shown = {
-            str(name): self._filled(str(value), now)
+            str(name): self._filled(str(value), call)
             for name, value in (headers if isinstance(headers, dict) else {}).items()
         }
         if "body" in self.fault:
@@ -170,13 +180,11 @@ class Order:
                 raw = body.encode()
                 return Reply(status=status, raw=raw, headers=shown, content_type="text/html")
             return Reply(status=status, body=body, headers=shown)
-        known = RECORDED.get(str(self.fault.get("code", "")), _UNKNOWN)
+        known = self.known
         return Refusal(
             status,
             str(self.fault.get("code", "InternalServerError")),
-            self._filled(
-                str(self.fault.get("message") or known.message or "Ordered fault."), now
-            ).replace("{action}", call.action),
+            self._filled(str(self.fault.get("message") or known.message or "Ordered fault."), call),
             headers=shown if headers is not None else {**known.headers, **shown},
             form=cast("ErrorForm", self.fault.get("form") or known.form),
         ).reply()
@@ -202,9 +210,24 @@ class Order:
             "hits": self.hits,
         }
 
-    def _filled(self, text: str, now: datetime) -> str:
-        left = (self.until - now).total_seconds() if self.until else 0.0
-        return text.replace("{remaining}", str(max(1, round(left))))
+    @property
+    def known(self) -> Failure:
+        """What was recorded of the code this order names."""
+        code = str(self.fault.get("code", ""))
+        older = RECORDED.get(f"{code}@2018") if self.fault.get("older") else None
+        return older or RECORDED.get(code, _UNKNOWN)
+
+    def _filled(self, text: str, call: Call) -> str:
+        left = (self.until - call.now).total_seconds() if self.until else 0.0
+        for name, value in (
+            ("remaining", str(max(1, round(left)))),
+            ("action", call.action),
+            ("timestamp", f"{call.now:%Y%m%dT%H%M%SZ}"),
+            ("subscription", call.subscription),
+            ("correlation", call.correlation_id),
+        ):
+            text = text.replace(f"{{{name}}}", value)
+        return text
 
 
 @dataclass(slots=True)
@@ -265,21 +288,20 @@ class Faults:
                 return order
         share = self.world.knobs.number("noise.share")
         if share and self.world.rng.random() < share:
-            return _noise(self.world, call)
+            return _noise(self.world)
         return None
 
 
-def _noise(world: World, call: Call) -> Order:
+def _noise(world: World) -> Order:
     """Draw a recorded failure, as often as each was seen (report §2.2)."""
     code = world.rng.choices(list(RECORDED), weights=[one.seen for one in RECORDED.values()])[0]
-    message = RECORDED[code].message.replace("{action}", call.action)
     return Order(
         name="noise",
         match={},
         nth="all",
         count=None,
         until=None,
-        fault={"status": RECORDED[code].status, "code": code, "message": message},
+        fault={"status": RECORDED[code].status, "code": code},
     )
 
 

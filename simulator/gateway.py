@@ -21,7 +21,7 @@ from simulator.arm import (
     Reply,
     Route,
 )
-from simulator.budgets import Budgets
+from simulator.budgets import PROVIDER_COUNT, Budgets
 from simulator.calls import LoggedCall
 from simulator.checks import check_group, check_subscription, check_version, kind_of
 from simulator.faults import Faults
@@ -77,6 +77,8 @@ class Gateway:
             reply, fault = self._guarded(match.route, call, headers)
         except Refusal as refusal:
             reply, code = refusal.reply(), refusal.code
+            if refusal.headers.get("x-ms-failure-cause") == "gateway":
+                headers.pop(PROVIDER_COUNT, None)  # the provider never saw the request (recorded)
         reply.headers = {
             **headers,
             **reply.headers,
@@ -125,6 +127,8 @@ class Gateway:
         check_subscription(world, call)
         order = self.faults.take(call, route)
         if order is not None and (faulty := order.instead(call)) is not None:
+            if order.known.counted:
+                headers.update(self.budgets.charge(call, route))
             return faulty, order.name
         check_registered(world, call, kind_of(route).split("/")[0])
         if route.action and route.action not in UNGUARDED:

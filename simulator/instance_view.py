@@ -105,15 +105,14 @@ def view(vm: Body, life: Life, now: datetime) -> Body:
     )
     if running and ready:
         profile = _fields(properties.get("osProfile"))
-        shown["computerName"] = profile.get("computerName") or vm.get("name")
+        told = inside.get("computerName")
+        shown["computerName"] = told or profile.get("computerName") or vm.get("name")
         shown["osName"] = inside.get(
             "osName", "Windows Server 2022 Datacenter" if windows else "ubuntu"
         )
         shown["osVersion"] = inside.get("osVersion", "10.0.20348.2527" if windows else "22.04")
-    if running and provisioned:
-        agent = _agent(ready=ready, windows=windows, now=now)
-        if ready and "agentVersion" in inside:
-            agent["vmAgentVersion"] = inside["agentVersion"]
+    if running and (provisioned or inside.get("reports")):
+        agent = _agent(inside, ready=ready, windows=windows, now=now)
         handlers = inside.get("extensionHandlers") or [_handler(one) for one in extensions]
         if ready and (handlers or not windows):  # recorded: Linux says none by an empty list
             agent["extensionHandlers"] = handlers
@@ -166,7 +165,7 @@ def _state(code: str) -> Body:
     return {"code": code, "level": "Info", "displayStatus": told}
 
 
-def _agent(*, ready: bool, windows: bool, now: datetime) -> Body:
+def _agent(inside: Mapping[str, Json], *, ready: bool, windows: bool, now: datetime) -> Body:
     message = (
         "GuestAgent is running and processing the extensions."
         if windows
@@ -176,11 +175,13 @@ def _agent(*, ready: bool, windows: bool, now: datetime) -> Body:
         "code": "ProvisioningState/succeeded" if ready else "ProvisioningState/Unavailable",
         "level": "Info" if ready else "Warning",
         "displayStatus": "Ready" if ready else "Not Ready",
-        "message": message if ready else "VM status blob is found but not yet populated.",
+        "message": inside.get("agentMessage", message)
+        if ready
+        else "VM status blob is found but not yet populated.",
         "time": now.isoformat(timespec="seconds"),
     }
-    version = (WINDOWS_VERSION if windows else LINUX_VERSION) if ready else "Unknown"
-    agent: Body = {"vmAgentVersion": version, "statuses": [status]}
+    version = inside.get("agentVersion", WINDOWS_VERSION if windows else LINUX_VERSION)
+    agent: Body = {"vmAgentVersion": version if ready else "Unknown", "statuses": [status]}
     return agent
 
 

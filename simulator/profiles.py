@@ -62,6 +62,7 @@ class Profile:
     counts_reads: bool = True
     counts_jobs: bool = True
     counts_vaults: bool = True
+    counts_deletes: bool = True
 
 
 _RSV = "microsoft.recoveryservices/vaults/"
@@ -171,10 +172,13 @@ LEGACY = Profile(
     compute=_COMPUTE_LEGACY,
 )
 
-#: Until 2020 nothing showed a count of the backup provider's own, then vault writes did.
+#: Until 2019 nothing showed a count of the backup provider's own, then vault writes did, then jobs.
 SILENT = replace(LEGACY, name="2018", counts_reads=False, counts_jobs=False, counts_vaults=False)
-VAULTS_ONLY = replace(LEGACY, name="2020", counts_reads=False)
+VAULTS_ONLY = replace(
+    LEGACY, name="2019", counts_reads=False, counts_jobs=False, counts_deletes=False
+)
+JOBS_TOO = replace(LEGACY, name="2020", counts_reads=False)
 
 PROFILES: Mapping[str, Profile] = MappingProxyType(
-    {profile.name: profile for profile in (DOC, SEEN_2025, LEGACY, VAULTS_ONLY, SILENT)}
+    {profile.name: profile for profile in (DOC, SEEN_2025, LEGACY, JOBS_TOO, VAULTS_ONLY, SILENT)}
 )

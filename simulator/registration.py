@@ -1,5 +1,6 @@
 """Resource providers of a subscription: registered unless a knob says otherwise (facts §2.1)."""
 
+from datetime import timedelta
 from typing import cast
 
 from simulator.arm import BY_GATEWAY, Call, Refusal, Reply, Route
@@ -9,10 +10,16 @@ KNOB = "providers.unregistered"
 ONE = "/subscriptions/{s}/providers/{namespace}"
 
 
+UNDER_WAY = "providers.registering"
+#: A registration took between 61 and 72 s (recorded once); meanwhile it says so.
+_TAKES = timedelta(seconds=66)
+
+
 def attach(world: World) -> None:
     world.knobs.declare(
         KNOB, [], 'providers that refuse writes until registered: "namespace" or "sub/namespace"'
     )
+    world.knobs.declare(UNDER_WAY, [], 'providers somebody is registering: "sub/namespace"')
 
 
 def check_registered(world: World, call: Call, provider: str) -> None:
@@ -48,26 +55,33 @@ def get_provider(world: World, call: Call) -> Reply:
             f"The resource namespace '{namespace}' is invalid.",
             headers=BY_GATEWAY,
         )
-    return Reply(status=200, body=_shown(world, call.params["s"], _named(world, namespace)))
+    body = _shown(world, call.params["s"], _named(world, namespace))
+    if call.api_version < "2019":
+        del body["registrationPolicy"]  # not in 2016's answers (recorded)
+    return Reply(status=200, body=body)
 
 
 def register(world: World, call: Call) -> Reply:
     namespace, subscription = call.params["namespace"].lower(), call.params["s"].lower()
-    left = [
-        entry
-        for entry in _entries(world)
-        if entry not in {namespace, f"{subscription}/{namespace}"}
-    ]
-    world.knobs.turn({KNOB: left})
+    one = f"{subscription}/{namespace}"
+
+    def done() -> None:
+        left = [entry for entry in _entries(world, KNOB) if entry not in {namespace, one}]
+        going = [entry for entry in _entries(world, UNDER_WAY) if entry != one]
+        world.knobs.turn({KNOB: left, UNDER_WAY: going})
+
+    if _unregistered(world, subscription, namespace):
+        world.knobs.turn({UNDER_WAY: [*_entries(world, UNDER_WAY), one]})
+        world.schedule.at(world.now() + _TAKES, done)
     return get_provider(world, call)
 
 
-def _entries(world: World) -> list[str]:
-    return [str(entry).lower() for entry in cast("list[object]", world.knobs.value(KNOB))]
+def _entries(world: World, knob: str) -> list[str]:
+    return [str(entry).lower() for entry in cast("list[object]", world.knobs.value(knob))]
 
 
 def _unregistered(world: World, subscription: str, provider: str) -> bool:
-    entries = _entries(world)
+    entries = _entries(world, KNOB)
     return bool(entries) and (
         provider.lower() in entries or f"{subscription}/{provider}".lower() in entries
     )
@@ -84,12 +98,14 @@ def _named(world: World, namespace: str) -> str:
 
 
 def _shown(world: World, subscription: str, namespace: str) -> Body:
-    away = _unregistered(world, subscription, namespace)
+    state = "NotRegistered" if _unregistered(world, subscription, namespace) else "Registered"
+    if f"{subscription}/{namespace}".lower() in _entries(world, UNDER_WAY):
+        state = "Registering"
     return {
         "id": f"/subscriptions/{subscription}/providers/{namespace}",
         "namespace": namespace,
         "registrationPolicy": "RegistrationRequired",
-        "registrationState": "NotRegistered" if away else "Registered",
+        "registrationState": state,
         "resourceTypes": [],
     }
 

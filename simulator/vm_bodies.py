@@ -122,6 +122,25 @@ def with_state(body: Body, state: str) -> Body:
     return {**body, "properties": properties}
 
 
+def with_disk_ids(body: Body) -> Body:
+    """Name the managed disks that exist once a write is done (recorded: not before)."""
+    properties = dict(cast("Mapping[str, Json]", body["properties"]))
+    storage = properties.get("storageProfile")
+    disks = storage.get("dataDisks") if isinstance(storage, dict) else None
+    if not isinstance(disks, list) or not isinstance(storage, dict):
+        return body
+    group = str(body["id"]).split("/providers/", maxsplit=1)[0]
+    named = []
+    for disk in disks:
+        managed = disk.get("managedDisk")
+        if isinstance(managed, dict) and "id" not in managed:
+            where = f"{group}/providers/Microsoft.Compute/disks/{disk.get('name')}"
+            disk = {**disk, "managedDisk": {**managed, "id": where}}  # noqa: PLW2901
+        named.append(disk)
+    properties["storageProfile"] = {**storage, "dataDisks": named}
+    return {**body, "properties": properties}
+
+
 def plain(location: str) -> str:
     """Return a region the way Azure compares it: lower case, no blanks."""
     return location.replace(" ", "").lower()

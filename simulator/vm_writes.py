@@ -23,7 +23,7 @@ from simulator.machines import (
     vm_id_of,
     written,
 )
-from simulator.vm_bodies import checked_put, merged, new_vm, with_state
+from simulator.vm_bodies import checked_put, merged, new_vm, with_disk_ids, with_state
 from simulator.world import Body, Cause, World
 
 #: Assumed seconds, unless the knob ``compute.durations`` says otherwise.
@@ -140,7 +140,7 @@ def _written_later(world: World, call: Call, body: Body, done: datetime, status:
     def finish() -> None:
         present = world.get(vm_id)
         if present is not None and state_of(present) in {"Creating", "Updating"}:
-            world.put(vm_id, with_state(present, "Succeeded"), cause)
+            world.put(vm_id, with_state(with_disk_ids(present), "Succeeded"), cause)
 
     world.schedule.at(done, finish)
     return Reply(

@@ -30,11 +30,12 @@ from simulator.backup.state import BackupState
 from simulator.world import SYSTEM, Cause
 
 _SNAPSHOT, _TRANSFER = "Take Snapshot", "Transfer data to vault"
-#: A transfer shows only when the service looks: between 637 and 649 s in all recorded runs.
-_SEEN_AFTER = timedelta(seconds=641)
+#: A transfer shows as not started for about three minutes (recorded: 175 to 185 s), and then as
+#: begun right after the snapshot.
+_UNSEEN = timedelta(seconds=180)
 #: A run whose VM is gone fails soon.
 _FAR = timedelta(days=36500)
-_FAILS_AFTER = timedelta(seconds=45)
+_NOBODY_THERE, _FAILS_AFTER = timedelta(seconds=1.9), timedelta(seconds=45)
 
 
 def plan(state: BackupState, vault: Vault, policy: Policy, *, afresh: bool = False) -> None:
@@ -81,7 +82,8 @@ def start(
     vm = state.world.get(item.vm_id)
     ordered = _ordered_failure(state, item)
     failing = catalog.failure("UserErrorVmNotFoundV2") if vm is None else ordered
-    total = _FAILS_AFTER if failing else length(state, Kind.BACKUP, vault.key, item.key)
+    waits = _NOBODY_THERE if vm is None else _FAILS_AFTER
+    total = waits if failing else length(state, Kind.BACKUP, vault.key, item.key)
     job = asynchronous.new_job(
         state, vault, item, JobKind.BACKUP, activity_id, total, policy_name=item.policy_name
     )
@@ -94,12 +96,13 @@ def start(
             starts_at=snapshot_from,
             ends_at=job.ends_at if failing else snapshot_from + snapshot,
             fails=failing is not None,
+            seen_from=job.started_at,
         ),
         Task(
             name=_TRANSFER,
             starts_at=snapshot_from + snapshot + timedelta(milliseconds=188),
             ends_at=job.ends_at - timedelta(milliseconds=870),
-            seen_from=min(job.started_at + _SEEN_AFTER, job.ends_at),
+            seen_from=min(snapshot_from + snapshot + _UNSEEN, job.ends_at),
         ),
     ]
     item.backup_job = job.job_id
@@ -107,6 +110,7 @@ def start(
     if rule == "On-Demand":
         job.bag["Recovery Point Expiry Time in UTC"] = american_text(expires_at)
     if failing is not None:
+        job.tasks[1].seen_from = None
         job.tasks[1].starts_at = job.tasks[1].ends_at = job.ends_at + _FAR
         state.world.schedule.at(job.ends_at, lambda: _fail(state, vault, item, job, failing))
         return job
@@ -133,7 +137,10 @@ def _snapshot(state: BackupState, vault: Vault, item: Item, job: Job, point: Poi
     if job.status is not Status.IN_PROGRESS or vault.items.get(item.key) is not item:
         return
     if state.world.get(item.vm_id) is None:
-        return  # the VM went away during its snapshot: no point, and the job fails (recorded 2021)
+        # The VM went away during its snapshot: no point, and the job fails (recorded 2021).
+        job.tasks[0].ends_at = job.tasks[1].starts_at = job.ends_at + _FAR
+        job.tasks[1].seen_from = None
+        return
     first = not item.points
     item.points.append(point)
     if first and state.world.knobs.flag("backup.extension_event"):
@@ -155,17 +162,15 @@ def _finish(state: BackupState, vault: Vault, item: Item, job: Job, point: Point
         return
     item.last_backup = job.started_at
     if point not in item.points:
-        job.tasks[0].ends_at = job.tasks[1].starts_at = job.ends_at + _FAR
-        job.tasks[1].seen_from = None
-        job.bag["Backup Size"] = "0 MB"
         _fail(state, vault, item, job, catalog.failure("UserErrorVmNotFoundV2"))
-        item.state = Protection.PROTECTED
         return
     if state.world.get(item.vm_id) is None:
         # The VM went away during the transfer: recorded in 2020 and 2021.
         job.failure = catalog.failure("ResourceNotFound")
         job.status, job.tasks[1].fails = Status.WARNINGS, True
         item.last_status = Status.WARNINGS.value
+        job.bag["Backup Size"] = "0 MB"
+        item.health, item.health_status = [_told(job.failure)], "ActionRequired"
     else:
         job.status = Status.COMPLETED
         item.last_status = Status.COMPLETED.value
@@ -183,31 +188,45 @@ def _finish(state: BackupState, vault: Vault, item: Item, job: Job, point: Point
 def _healthy(item: Item) -> None:
     item.health = [GREEN]
     item.protection_status, item.health_status = "Healthy", "Passed"
+    item.failures = 0
 
 
 def _fail(state: BackupState, vault: Vault, item: Item, job: Job, failure: Failure) -> None:
     job.status, job.failure = Status.FAILED, failure
+    job.bag["Backup Size"] = "0 MB"
     item.backup_job = None
     if vault.items.get(item.key) is not item:
         return
     item.last_status, item.last_backup = Status.FAILED.value, job.started_at
     item.protection_status, item.health_status = "Unhealthy", "ActionRequired"
-    item.kpis |= kpis_of(failure)
-    detail = error_detail(failure)
-    item.health = [
-        {
-            "code": detail["errorCode"],
-            "title": detail["errorTitle"],
-            "message": detail["errorString"],
-            "recommendations": detail["recommendations"],
-        }
-    ]
+    item.kpis |= kpis_of(failure, again=item.failures > 0)
+    if state.world.get(item.vm_id) is None:
+        item.state = Protection.PROTECTED  # recorded: no point, and no longer IRPending
+    item.health = [_told(failure)]
+    item.failures += 1
     state.touch(vault, item)
 
 
-def cancel(state: BackupState, vault: Vault, job: Job) -> None:
-    """End a running backup: with warnings if its snapshot is taken, cancelled otherwise."""
+def _told(failure: Failure) -> Fields:
+    """Write a failure as an item's health tells it."""
+    detail = error_detail(failure)
+    return {
+        "code": detail["errorCode"],
+        "title": detail["errorTitle"],
+        "message": detail["errorString"],
+        "recommendations": detail["recommendations"],
+    }
+
+
+def cancel(state: BackupState, vault: Vault, job: Job, *, asked_at: datetime) -> None:
+    """End a running job: a backup with warnings if its snapshot is taken, cancelled otherwise.
+
+    The item then says its last backup failed when the cancellation was asked for (recorded 2022).
+    """
     if job.status is not Status.IN_PROGRESS:
+        return
+    if not job.tasks:
+        job.status, job.ends_at = Status.CANCELLED, state.now()
         return
     taken = state.now() >= job.tasks[0].ends_at
     job.ends_at = state.now()
@@ -215,13 +234,17 @@ def cancel(state: BackupState, vault: Vault, job: Job) -> None:
     job.status = Status.WARNINGS if taken else Status.CANCELLED
     for task in job.tasks:
         if task.ends_at > job.ends_at:
-            task.ends_at, task.fails = job.ends_at, True
+            task.ends_at, task.cancelled = job.ends_at, True
+            task.starts_at, task.seen_from = min(task.starts_at, job.ends_at), job.ends_at
     item = vault.items.get(job.name.key)
     if item is None:
         return
     item.backup_job = None
-    item.last_backup = job.started_at
-    item.last_status = (Status.WARNINGS if taken else Status.FAILED).value
+    job.bag["Backup Size"] = "0 MB"
+    item.last_backup = asked_at
+    item.last_status = Status.FAILED.value
+    item.health, item.health_status = [_told(job.failure)], "ActionSuggested"
+    item.kpis |= kpis_of(job.failure)
     if taken and item.points:
         item.last_point = item.points[-1].at
         if item.active:
@@ -247,7 +270,7 @@ def _point(
             job.disk_bag["Excluded disk(s)"] = "; ".join(disk.name for disk in excluded)
     return Point(
         name=str(draw.randrange(10**13, 10**15)),
-        at=job.started_at + timedelta(microseconds=draw.randrange(3_500_000, 8_000_000)),
+        at=job.started_at + length(state, Kind.POINT, vault.key, item.key),
         policy_type="V2" if policy is not None and policy.is_enhanced else "V1",
         expires_at=expires_at,
         rule=rule,

@@ -10,7 +10,7 @@ from simulator.backup.records import Failure
 
 _NO_VM = (
     "Stop protecting virtual machine without deleting backup data. "
-    "More details at http://go.microsoft.com/fwlink/?LinkId=808124"
+    "More details at http://go.microsoft.com/fwlink/?LinkId=808124 "
 )
 
 
@@ -34,7 +34,8 @@ FAILURES = _index(
             (
                 (
                     "Please make sure that virtual machine exists or select a different virtual "
-                    "machine to back up."
+                    "machine. For more details, please refer to "
+                    "http://aka.ms/UserErrorVmNotFoundV2"
                 ),
             ),
         ),

@@ -9,6 +9,7 @@ from urllib.parse import quote
 from simulator.arm import Call, Reply
 from simulator.backup import asynchronous, filters
 from simulator.backup.durations import Kind, length
+from simulator.backup.eras import Era
 from simulator.backup.formats import Fields, fields_of, read_time, text_of
 from simulator.backup.names import CONTAINER_TYPE, MANAGEMENT, VM_TYPE, VmName, region, vault_prefix
 from simulator.backup.paging import page
@@ -36,13 +37,16 @@ def refresh(world: World, call: Call) -> Reply:
     took = length(state, Kind.REFRESH, vault.key)
     operation = asynchronous.begin(state, vault, "refresh", asked_at + took, finish=finish)
     base = "/".join(call.resource_id.split("/")[:-1])
-    return asynchronous.accepted(
+    reply = asynchronous.accepted(
         world,
         call,
         status_path=f"{base}/operationsStatus/{operation.operation_id}",
         result_path=f"{base}/operationResults/{operation.operation_id}",
         status_version="2019-05-13-preview",
     )
+    if state.era <= Era.Y2019:  # recorded in 7 of 8: only a Location
+        del reply.headers["Azure-AsyncOperation"]
+    return reply
 
 
 def area(vault: Vault) -> tuple[str, str]:

@@ -22,6 +22,8 @@ class Kind(StrEnum):
     BACKUP = "backup"
     SNAPSHOT = "snapshot"
     BACKUP_TRIGGER = "backup_trigger"
+    POINT = "point"
+    CANCEL = "cancel"
     RESTORE_DISKS = "restore_disks"
     RESTORE_VAULT = "restore_vault"
     RESTORE_REPLACE = "restore_replace"
@@ -48,6 +50,9 @@ _RANGES = {
     # The rest of a backup is its transfer.
     Kind.SNAPSHOT: (456.0, 469.0),
     Kind.BACKUP_TRIGGER: (0.2, 2.5),
+    # From the start of a backup to the time its point bears.
+    Kind.POINT: (3.5, 8.0),
+    Kind.CANCEL: (2.0, 2.0),
     Kind.RESTORE_DISKS: (65.0, 90.0),
     Kind.RESTORE_VAULT: (1390.0, 3300.0),
     Kind.RESTORE_REPLACE: (1240.0, 1390.0),

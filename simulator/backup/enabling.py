@@ -99,6 +99,7 @@ def change(state: BackupState, vault: Vault, item: Item, plan: Plan) -> str:
         if plan.selects_disks:
             item.disks = plan.disks
         state.assign_policy(vault, item, plan.policy)
+        item.was_deleted = False
         if not item.active:
             item.state = Protection.PROTECTED if item.points else Protection.IR_PENDING
         _enabled(state, vault, item, plan)

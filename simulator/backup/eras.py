@@ -18,7 +18,9 @@ class Era(IntEnum):
     ``Y2022`` is what was recorded in January 2023.
     """
 
-    Y2019 = 201803
+    Y2018 = 201803
+    Y2019 = 201904
+    M2019_08 = 201908
     Y2021 = 202011
     M2021_06 = 202106
     M2022_08 = 202208
@@ -37,7 +39,7 @@ class Era(IntEnum):
     def of(cls, day: date) -> "Era":
         """Return what the service looked like on a day."""
         month = day.year * 100 + day.month
-        return max((era for era in cls if era <= month), default=cls.Y2019)
+        return max((era for era in cls if era <= month), default=cls.Y2018)
 
     @property
     def knob(self) -> str:

@@ -15,16 +15,16 @@ GREEN: Fields = {
 }
 
 
-def kpis_of(failure: Failure | None) -> Fields:
+def kpis_of(failure: Failure | None, *, again: bool = False) -> Fields:
     """Write the outcome of the last backup as a key performance indicator (2021, 2022)."""
-    return {"BackupOperationStatusKPI": _kpi(failure)}
+    return {"BackupOperationStatusKPI": _kpi(failure, again=again)}
 
 
 def restore_kpis() -> Fields:
     return {"RestoreOperationStatusKPI": _kpi(None)}
 
 
-def _kpi(failure: Failure | None) -> Fields:
+def _kpi(failure: Failure | None, *, again: bool = False) -> Fields:
     detail: Fields = {"code": 0, "title": "Success", "message": "", "recommendations": []}
     if failure is not None:
         detail = {
@@ -34,7 +34,11 @@ def _kpi(failure: Failure | None) -> Fields:
             "recommendations": list(failure.recommendations),
         }
     return {
-        "resourceHealthStatus": "Healthy" if failure is None else "TransientDegraded",
+        "resourceHealthStatus": (
+            "Healthy"
+            if failure is None
+            else ("PersistentDegraded" if again else "TransientDegraded")
+        ),
         "resourceHealthDetails": [detail],
     }
 
@@ -119,19 +123,21 @@ def _deferred(state: BackupState, item: Item) -> Fields:
     }
 
 
-def container_body(item: Item, prefix: str) -> Fields:
+def container_body(era: Era, vault: Vault, item: Item, prefix: str) -> Fields:
     """Write the container of an item: one VM, one container."""
+    deleted = item.was_deleted and era >= Era.M2022_08  # before that it always said Registered
+    machine = vault.container_ids.get(item.key) or item.machine_id or item.vm_id
     return {
         "id": f"{prefix}/backupFabrics/Azure/protectionContainers/{item.name.container}",
         "name": item.name.container,
         "type": CONTAINER_TYPE,
         "properties": {
-            "virtualMachineId": item.machine_id or item.vm_id,
+            "virtualMachineId": machine,
             "virtualMachineVersion": "Classic" if item.name.is_classic else "Compute",
-            "resourceGroup": (item.machine_id or item.vm_id).split("/")[4],
+            "resourceGroup": machine.split("/")[4],
             "friendlyName": item.friendly_name,
             "backupManagementType": MANAGEMENT,
-            "registrationStatus": "SoftDeleted" if item.soft_deleted else "Registered",
+            "registrationStatus": "SoftDeleted" if deleted else "Registered",
             "healthStatus": "Healthy",
             "containerType": item.name.vm_type,
             "protectableObjectType": item.name.vm_type,

@@ -99,7 +99,9 @@ def list_containers(world: World, call: Call) -> Reply:
         and filters.fits(wanted, "friendlyName", item.friendly_name)
         and filters.fits(wanted, "status", "Registered")
     ]
-    body = page(world, call, listed, lambda item: container_body(item, prefix))
+    body = page(
+        world, call, listed, lambda item: container_body(world.backup.era, vault, item, prefix)
+    )
     return Reply(status=200, body=body, content_type=world.backup.era.content_type)
 
 
@@ -112,7 +114,9 @@ def list_deleted_containers(world: World, call: Call) -> Reply:
         for item in by_name(vault)
         if item.soft_deleted and filters.fits(wanted, "backupManagementType", MANAGEMENT)
     ]
-    body = page(world, call, listed, lambda item: container_body(item, prefix))
+    body = page(
+        world, call, listed, lambda item: container_body(world.backup.era, vault, item, prefix)
+    )
     return Reply(status=200, body=body, content_type=world.backup.era.content_type)
 
 
@@ -125,5 +129,7 @@ def get_container(world: World, call: Call) -> Reply:
     item = vault.items.get(name.key)
     if item is None or not item.visible:
         raise refusals.item_not_found()
-    body = container_body(item, vault_prefix(call.resource_id, vault.vault_id))
+    body = container_body(
+        world.backup.era, vault, item, vault_prefix(call.resource_id, vault.vault_id)
+    )
     return Reply(status=200, body=body, content_type=world.backup.era.content_type)

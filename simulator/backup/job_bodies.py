@@ -98,6 +98,8 @@ def _task(era: Era, task: Task, now: datetime) -> Fields:
         shown["status"] = "InProgress"
     else:
         shown["status"] = "Failed" if task.fails else "Completed"
+        if task.cancelled:
+            shown["status"] = "Cancelled"
     if era >= Era.Y2024:
         shown["taskType"] = "Normal"
     return shown

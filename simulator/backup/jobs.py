@@ -2,6 +2,7 @@
 
 from simulator.arm import Call, Reply
 from simulator.backup import asynchronous, backups, filters, refusals
+from simulator.backup.durations import Kind, length
 from simulator.backup.formats import read_american
 from simulator.backup.job_bodies import job_body
 from simulator.backup.names import MANAGEMENT, vault_prefix
@@ -103,19 +104,22 @@ def cancel_job(world: World, call: Call) -> Reply:
     """Cancel a running backup; one whose snapshot exists ends with warnings (report §2.2)."""
     vault = vault_of(world, call)
     job = job_of(vault, call.params["job"])
-    if job.status is not Status.IN_PROGRESS or not job.tasks:
+    if job.status is not Status.IN_PROGRESS or not (job.tasks or job.restore):
         raise refusals.bad_input("The job cannot be cancelled.")
-    state = world.backup
+    state, asked_at = world.backup, world.now()
 
     def finish() -> Failure | None:
-        backups.cancel(state, vault, job)
+        backups.cancel(state, vault, job, asked_at=asked_at)
         return None
 
-    operation = asynchronous.begin(state, vault, "cancel", state.after(2.0), finish=finish)
+    operation = asynchronous.begin(
+        state, vault, "cancel", state.now() + length(state, Kind.CANCEL), finish=finish
+    )
     path = call.resource_id.rsplit("/", 1)[0]
     return asynchronous.accepted(
         world,
         call,
         status_path=f"{path}/operationsStatus/{operation.operation_id}",
+        status_version="2019-05-13-preview",
         result_path=f"{path}/operationResults/{operation.operation_id}",
     )

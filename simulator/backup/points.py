@@ -184,7 +184,7 @@ def _consistency(vm: Fields) -> str:
 
 
 def _tiers(era: Era, point: Point) -> list[Json]:
-    if era < Era.Y2022:
+    if era < Era.M2022_08:
         return [{"type": kind, "status": 1} for kind in ((1, 2) if point.in_vault else (1,))]
     kinds = ("InstantRP", "HardenedRP") if point.in_vault else ("InstantRP",)
     return [{"type": kind, "status": "Valid"} for kind in kinds]

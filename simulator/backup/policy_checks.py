@@ -61,8 +61,9 @@ def checked(properties: Fields, era: Era) -> Fields:
     kept["retentionPolicy"] = _retention_kept(retention)
     if "tieringPolicy" in properties:
         kept["tieringPolicy"] = properties["tieringPolicy"]
-    kept["instantRpRetentionRangeInDays"] = _instant_days(properties, enhanced, weekly=weekly)
-    kept["timeZone"] = zone
+    if era >= Era.Y2019:
+        kept["instantRpRetentionRangeInDays"] = _instant_days(properties, enhanced, weekly=weekly)
+        kept["timeZone"] = zone
     if "snapshotConsistencyType" in properties:
         kept["snapshotConsistencyType"] = properties["snapshotConsistencyType"]
     return fields_of(_times_kept(kept))

@@ -94,6 +94,8 @@ class Point:
     in_vault: bool = False
     machine: Fields = field(default_factory=dict)
     disks: Fields | None = None
+    #: made up for a seeded item that came without points
+    made_up: bool = False
     #: properties of a seed, shown as they are
     given: Fields = field(default_factory=dict)
 
@@ -104,6 +106,7 @@ class Task:
     starts_at: datetime
     ends_at: datetime
     fails: bool = False
+    cancelled: bool = False
     #: shown as not started until then, although it had begun
     seen_from: datetime | None = None
 
@@ -174,6 +177,8 @@ class Item:
     protection_status: str = "Healthy"
     health_status: str = "Passed"
     deleted_at: datetime | None = None
+    #: its container says so even after an undelete (report §6.22)
+    was_deleted: bool = False
     purge_at: datetime | None = None
     retention_days: int = 0
     disks: Fields | None = None
@@ -181,6 +186,8 @@ class Item:
     busy_with: str | None = None
     busy_until: datetime | None = None
     backups: int = 0
+    #: failed ones in a row
+    failures: int = 0
     backup_job: str | None = None
     asked_at: deque[datetime] = field(default_factory=deque)
     points: list[Point] = field(default_factory=list)
@@ -235,6 +242,10 @@ class Vault:
     storage_version: str = "Unassigned"
     #: whether the backup service has learned of it: a new one shows less for a moment
     known: bool = False
+    #: whether its soft-delete settings were ever written
+    configured: bool = False
+    #: how a container of a seed spells its VM's id, where its item spells it another way
+    container_ids: dict[str, str] = field(default_factory=dict)
 
     @property
     def key(self) -> str:

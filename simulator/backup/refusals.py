@@ -199,6 +199,22 @@ def vault_not_empty(names: list[str]) -> Refusal:
     )
 
 
+def vault_not_empty_before_2022(names: list[str]) -> Refusal:
+    """The same refusal in the words of November 2020 and January 2021."""
+    return _service(
+        400,
+        "ServiceResourceNotEmptyWithBackendMessage",
+        "Recovery Services vault cannot be deleted as there are backup items in soft deleted state "
+        "in the vault. The soft deleted items are permanently deleted after 14 days of delete "
+        "operation. Please try vault deletion after the backup items are permanently deleted and "
+        "there is no item in soft deleted state left in the vault.For more information, refer "
+        "https://aka.ms/SoftDeleteCloudWorkloads. The registered items are : "
+        f"{', '.join(names)}\nPlease ensure all containers have been unregistered from the vault "
+        "and all private endpoints associated with the vault have been deleted, and retry "
+        "operation. For more details, see https://aka.ms/AB-AA4ecq5",
+    )
+
+
 def vault_has_items() -> Refusal:
     return _service(
         400,

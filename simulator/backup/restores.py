@@ -6,7 +6,7 @@ from the vault as long as the recordings show.
 """
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from simulator.arm import Call, Json, Reply
@@ -123,6 +123,9 @@ def _begin(state: BackupState, vault: Vault, item: Item, wish: Restore, call: Ca
         item.kpis = {**item.kpis, **restore_kpis()}
         state.touch(vault, item)
 
+    if wish.target is Target.ORIGINAL:
+        # Recorded: before disks are replaced the service takes a point of what there is.
+        state.world.schedule.at(state.after(4.0), lambda: _keep_what_is(state, vault, item))
     state.world.schedule.at(job.ends_at, finish)
     ends = state.now() + length(state, Kind.BACKUP_TRIGGER, vault.key, item.key)
     operation = asynchronous.begin(
@@ -134,6 +137,23 @@ def _begin(state: BackupState, vault: Vault, item: Item, wish: Restore, call: Ca
         operation.operation_id = job.job_id
         vault.operations[job.job_id.lower()] = operation
     return operation.operation_id
+
+
+def _keep_what_is(state: BackupState, vault: Vault, item: Item) -> None:
+    if vault.items.get(item.key) is not item:
+        return
+    item.last_point = state.now()
+    item.points.append(
+        Point(
+            name=str(state.draw("point", vault.key, item.key).randrange(10**13, 10**15)),
+            at=state.now(),
+            policy_type="V1",
+            expires_at=state.now() + timedelta(days=30),
+            rule="Daily",
+            machine=fields_of(state.world.get(item.vm_id)),
+        )
+    )
+    state.touch(vault, item)
 
 
 def details(era: Era, job: Job, wish: Restore, now: datetime, *, running: bool) -> Fields:
@@ -153,7 +173,7 @@ def details(era: Era, job: Job, wish: Restore, now: datetime, *, running: bool) 
     shown["progressPercentage"] = 50.0 if halfway else 1.0
     if halfway:
         shown["estimatedRemainingDuration"] = duration_text(job.ends_at - now)
-    if era is Era.Y2019 or era >= Era.Y2024:
+    if era < Era.Y2021 or era >= Era.Y2024:
         shown["dynamicErrorMessage"] = ""
     return shown
 

@@ -46,6 +46,9 @@ def load(world: World, body: Body) -> bool:
     match kind.removeprefix(_RSV + "/"):
         case "backuppolicies":
             _policy(world.backup, vault, resource_id.name, properties)
+        case "backupfabrics/protectioncontainers":
+            spelled = text_of(properties.get("virtualMachineId"))
+            vault.container_ids[VmName.of_container(resource_id.name).key] = spelled
         case "backupfabrics/protectioncontainers/protecteditems":
             _item(world.backup, vault, resource_id, properties)
         case "backupfabrics/protectioncontainers/protecteditems/recoverypoints":
@@ -190,11 +193,13 @@ def _backed_up(state: BackupState, vault: Vault, item: Item) -> None:
             expires_at=at + timedelta(days=30),
             rule="Daily",
             in_vault=True,
+            made_up=True,
         )
     )
 
 
 def _soft_deleted(state: BackupState, vault: Vault, item: Item, given: Fields) -> None:
+    item.was_deleted = True
     item.deleted_at = _time(given.get("deferredDeleteTimeInUTC")) or state.world.started
     days = given.get("softDeleteRetentionPeriod")
     item.retention_days = days if isinstance(days, int) and days else vault.config.days
@@ -222,6 +227,7 @@ def _point(vault: Vault, resource_id: ResourceId, given: Fields) -> None:
     at = _time(given.get("recoveryPointTime"))
     if item is None or at is None:
         raise ValueError(f"{resource_id.text} needs its item before it and a recoveryPointTime")
+    item.points = [point for point in item.points if not point.made_up]
     item.points.append(
         Point(
             name=resource_id.name,

@@ -35,6 +35,8 @@ def _config_body(world: World, call: Call, vault: Vault) -> Fields:
         properties["softDeleteRetentionPeriodInDays"] = config.days
     properties["isSoftDeleteFeatureStateEditable"] = config.editable
     prefix = vault_prefix(call.resource_id, vault.vault_id)
+    # The one id that does not echo how the request spelled "subscriptions" (recorded 2020).
+    prefix = prefix.replace("/Subscriptions/", "/subscriptions/", 1)
     return {
         "id": f"{prefix}/backupconfig/vaultconfig",
         "name": "vaultconfig",
@@ -63,6 +65,7 @@ def write_config(world: World, call: Call) -> Reply:
     config.enhanced = text_of(asked.get("enhancedSecurityState")) or config.enhanced
     config.days = days if isinstance(days, int) else config.days
     config.editable = config.soft_delete.lower() != "alwayson"
+    vault.configured = True
     learned_of(world.backup, vault)
     settled(world.backup, vault)
     world.publish("write", call.resource_id, Cause.of(call))

@@ -50,7 +50,7 @@ def delete_now(state: BackupState, vault: Vault, item: Item, cause: Cause) -> st
             state.touch(vault, item)  # recorded in 2021: accepted, a job, and nothing changes
         elif softly:
             item.state = Protection.STOPPED
-            item.deleted_at = asked_at
+            item.deleted_at, item.was_deleted = asked_at, True
             item.retention_days = vault.config.days
             item.purge_at = asked_at + timedelta(days=vault.config.days)
             state.assign_policy(vault, item, None)

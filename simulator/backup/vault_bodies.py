@@ -79,7 +79,8 @@ def new_body(state: BackupState, vault_id: str, asked: Fields, at: datetime) -> 
         )
     if era >= Era.Y2024:
         properties["redundancySettings"] = redundancy(given)
-        _score(properties)
+        properties["secureScore"] = "None"
+        properties["bcdrSecurityLevel"] = "Poor"
     body: Fields = {
         "location": asked.get("location"),
         "name": vault_id.rsplit("/", 1)[1],
@@ -126,10 +127,11 @@ def settled(state: BackupState, vault: Vault, *, written: bool = False) -> None:
         return
     if state.era >= Era.M2022_08:
         properties["backupStorageVersion"] = storage_version(vault, properties)
-    if Era.M2022_08 <= state.era <= Era.Y2022 and (
-        vault.ever_registered or state.era is Era.M2022_08
-    ):
+    configured = vault.configured and state.era is not Era.Y2022
+    if Era.M2022_08 <= state.era <= Era.Y2023 and (vault.ever_registered or configured):
         properties.setdefault("redundancySettings", redundancy({}))
+    if state.era >= Era.Y2024:
+        _score(properties)
     if state.era >= Era.Y2023:
         properties["securitySettings"] = _security(state, vault, properties)
     _keep(state, vault, properties, written=written)
@@ -216,8 +218,6 @@ def changed(state: BackupState, vault: Vault, asked: Fields) -> None:
     days = soft.get("softDeleteRetentionPeriodInDays")
     if isinstance(days, int):
         vault.config.days = days
-    if state.era >= Era.Y2024:
-        _score(properties)
     vault.body["properties"] = _ordered(properties, state.era)
     for member in ("tags", "sku"):
         if member in asked:

@@ -9,6 +9,8 @@ import base64
 from simulator.arm import Call, Refusal, Reply
 from simulator.backup import asynchronous, refusals
 from simulator.backup.durations import Kind, length
+from simulator.backup.eras import Era
+from simulator.backup.formats import Fields
 from simulator.backup.records import Operation, Status, Vault
 from simulator.backup.vault_lookup import vault_of
 from simulator.world import World
@@ -24,13 +26,16 @@ def vault_operation(world: World, call: Call) -> Reply:
     if operation.hidden_at_first and operation.polled == 1:
         raise refusals.vault_not_found(vault.name, vault.group)
     running = operation.status is Status.IN_PROGRESS
+    body: Fields = {
+        "id": f"{call.resource_id.rsplit('/', 1)[0]}/{operation.operation_id}",
+        "name": operation.operation_id,
+        "status": operation.status.value,
+    }
+    if Era.M2022_08 <= world.backup.era <= Era.Y2022:
+        body["percentComplete"] = 0.0
     return Reply(
         status=200,
-        body={
-            "id": f"{call.resource_id.rsplit('/', 1)[0]}/{operation.operation_id}",
-            "name": operation.operation_id,
-            "status": operation.status.value,
-        },
+        body=body,
         headers=polling_headers(world, call, operation, retry=False) if running else {},
     )
 

@@ -5,13 +5,12 @@ look at a new one may answer 404, and after a delete the polling URL dies with t
 success (report §1.4).
 """
 
-from simulator.arm import BY_GATEWAY, Call, Refusal, Reply
+from simulator.arm import BY_GATEWAY, Call, Json, Refusal, Reply
 from simulator.backup import policies, refusals
 from simulator.backup.durations import Kind, length
 from simulator.backup.eras import Era
 from simulator.backup.formats import Fields, fields_of, text_of
 from simulator.backup.names import is_vault_name, region
-from simulator.backup.paging import page
 from simulator.backup.records import Config, Failure, Vault
 from simulator.backup.state import BackupState
 from simulator.backup.vault_bodies import (
@@ -31,6 +30,7 @@ from simulator.backup.vault_operations import (
     polling_headers,
 )
 from simulator.checks import ensure_group
+from simulator.paging import paged
 from simulator.world import Cause, World
 
 #: Share of creates whose first look met a 404: 15 of 257 recorded.
@@ -54,7 +54,8 @@ def list_vaults(world: World, call: Call) -> Reply:
     ]
     if group and not listed:
         _check_group(world, call)
-    return Reply(status=200, body=page(world, call, listed, lambda vault: in_list(vault.body)))
+    rows: list[Json] = [in_list(vault.body) for vault in listed]
+    return paged(world, call, rows, int(world.knobs.number("resources.page_size")))
 
 
 def _check_group(world: World, call: Call) -> None:
@@ -101,7 +102,7 @@ def put_vault(world: World, call: Call) -> Reply:
         world.publish("write", vault.vault_id, cause, vault.body)
         return None
 
-    if state.era >= Era.Y2023:
+    if state.era >= Era.Y2022:
         known_at = state.now() + length(state, Kind.VAULT_KNOWN, vault.key)
         world.schedule.at(known_at, lambda: learned_of(state, vault))
     operation = begin_vault_operation(world, vault, CREATE, finish)
@@ -197,6 +198,8 @@ def delete_vault(world: World, call: Call) -> Reply:
     vault = vault_of(world, call)
     kept = [item.friendly_name for item in vault.items.values() if item.soft_deleted]
     if kept:
+        if world.backup.era < Era.M2022_08:
+            raise refusals.vault_not_empty_before_2022(kept)
         raise refusals.vault_not_empty(kept)
     if vault.items:
         raise refusals.vault_has_items()

@@ -305,7 +305,11 @@ def test_a_provider_that_is_not_registered_refuses_a_put_until_it_is() -> None:
     assert (refused.status, code_of(refused)) == (409, "MissingSubscriptionRegistration")
     assert refused.body["error"]["details"][0]["target"] == "Microsoft.Compute"
     state = a.ask("POST", f"/subscriptions/{SUB}/providers/Microsoft.Compute/register")
-    assert state.body["registrationState"] == "Registered"
+    assert state.body["registrationState"] == "Registering"
+    a.wait(70)
+    assert a.get(f"/subscriptions/{SUB}/providers/Microsoft.Compute").body["registrationState"] == (
+        "Registered"
+    )
     assert a.ask("PUT", vm_id("new"), vm_body("new")).status == 201
 
 
