@@ -14,7 +14,6 @@ from typing import Any
 from shared.adapters.bodies.reading import Body, mapping, same, text
 from shared.adapters.bodies.vaults import parse_vault
 from shared.adapters.clients import Clients
-from shared.adapters.faults import asking
 from shared.domain.ids import ArmId
 from shared.domain.model import Vault
 from shared.domain.rules.declared import Hardening

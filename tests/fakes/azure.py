@@ -45,7 +45,14 @@ _ANY_VAULT = ArmId.parse(
     "/subscriptions/00000000-0000-4000-8000-000000000000/resourceGroups/g"
     "/providers/Microsoft.RecoveryServices/vaults/v"
 )
-REGIONS = ("westeurope", "northeurope", "germanywestcentral", "eastus", "koreacentral", "norwayeast")
+REGIONS = (
+    "westeurope",
+    "northeurope",
+    "germanywestcentral",
+    "eastus",
+    "koreacentral",
+    "norwayeast",
+)
 START = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 
 
@@ -427,8 +434,11 @@ class FakeDirectory:
         self.forgotten.append(vault)
 
 
+OPEN = Network(subnet="default", private_address="10.0.0.4")
+
+
 class FakeNetworks:
-    """Networks by VM; a VM that was never connected has none."""
+    """Networks by VM; one that nothing is said of has an interface without any security group."""
 
     def __init__(self) -> None:
         self.connected: dict[str, tuple[Network, ...]] = {}
@@ -439,7 +449,7 @@ class FakeNetworks:
         self.asked.append(vm.id)
         if self.failing is not None:
             raise self.failing
-        return self.connected.get(vm.id.key, ())
+        return self.connected.get(vm.id.key, (OPEN,))
 
 
 class FakeSetup:
