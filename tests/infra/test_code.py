@@ -400,7 +400,11 @@ def test_azds_file_names_what_there_is():
     assert "'azd-env-name': environmentName" in main
 
 
-@pytest.mark.parametrize("path", sorted(INFRA.glob("*.json")), ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "path",
+    sorted(set(INFRA.glob("*.json")) - {INFRA / "scan-exceptions.json"}),
+    ids=lambda path: path.name,
+)
 def test_data_files_are_used(path: Path):
     text = "".join(one.read_text(encoding="utf-8") for one in INFRA.rglob("*.bicep"))
 

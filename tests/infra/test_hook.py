@@ -31,7 +31,7 @@ ENVIRONMENT = {
 
 AZ = (
     f"#!{sys.executable} -ISE\n"
-    + """import json, os, sys
+    """import json, os, sys
 words = sys.argv[1:]
 with open(os.environ["AZ_LOG"], "a") as log:
     log.write(json.dumps(words) + "\\n")
