@@ -4,12 +4,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 TOOLS := node_modules/.installed
+CHROMIUM := /usr/bin/chromium
 JSON ?=
 BENCH ?=
 WORKERS ?= 4
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test test-all check bench conformance conformance-az package clean
+.PHONY: help setup demo up test test-all check check-infra bench conformance conformance-az package clean
 
 help: ## Lists the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1\t/' | expand -t 20
@@ -29,17 +30,24 @@ $(TOOLS): package-lock.json
 	@npm ci --no-audit --no-fund --silent
 	@touch $@
 
+$(CHROMIUM):
+	@echo "installing Chromium for the browser tests"
+	@{ apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium >/dev/null; } || { echo "Chromium is missing (the browser tests drive it): apt-get install chromium"; exit 1; }
+
 demo: setup ## Plays the main job: VMs are created, enrolled, or their owners told why not
 	@$(BIN)/python -m demo $(if $(JSON),--json $(JSON)) $(ARGS)
 
 up: setup ## Runs the simulated Azure with the app in it, to play with
 	@$(BIN)/python -m simulator up $(ARGS)
 
-test: setup ## Runs the tests (under five minutes)
+test: setup $(CHROMIUM) ## Runs the tests (under five minutes)
 	@$(BIN)/python -m pytest -q -n $(WORKERS) $(ARGS)
 
-test-all: setup ## Runs the tests with every cell of the big matrices
+test-all: setup $(CHROMIUM) ## Runs the tests with every cell of the big matrices
 	@$(BIN)/python -m pytest -q -n $(WORKERS) --all-cells $(ARGS)
+
+check-infra: setup ## Scans infra/ with checkov (in an environment of its own)
+	@$(BIN)/python -m tests.infra.scan
 
 check: setup ## Lint, format, types, import contracts, requirements
 	@$(BIN)/ruff check .
@@ -60,4 +68,4 @@ package: setup ## Builds the deployment package; its path is the last line
 	@$(BIN)/python -m packaging_tools.build $(ARGS)
 
 clean: ## Removes what setup and tests made
-	rm -rf $(VENV) node_modules build .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-* node_modules build .mypy_cache .ruff_cache .hypothesis
