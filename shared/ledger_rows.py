@@ -53,6 +53,7 @@ def observed(row: Row, snapshot: Snapshot, verdict: Verdict) -> Row:
         findings=verdict.findings,
         rule=verdict.rule,
         rules_version=verdict.rules_version,
+        deadline_hours=verdict.deadline_hours,
         would="",
         excluded_by="",
         reason="",

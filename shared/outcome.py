@@ -23,7 +23,7 @@ from shared.domain.decisions import (
     Wait,
 )
 from shared.domain.findings import Finding, Remedy, Severity
-from shared.domain.model import Policy, ProtectedItem, ProtectionState, Snapshot
+from shared.domain.model import Policy, ProtectedItem, Snapshot
 from shared.domain.records import PastFailure, Row
 from shared.domain.schedule import first_backup_deadline
 from shared.domain.states import State
@@ -108,8 +108,8 @@ async def _protected(
     policies = snapshot.policies.get(item.vault.key, ())
     policy: Policy | None = next((p for p in policies if p.id == item.policy), None)
     enrolled = row.enrolled_at or now
-    deadline = row.deadline or first_backup_deadline(policy, enrolled)
-    if now >= deadline and item.state is ProtectionState.PENDING:
+    deadline = row.deadline or first_backup_deadline(policy, enrolled, hours=row.deadline_hours)
+    if now >= deadline:
         fresh = await ports.backup.item(item.id)  # near the deadline the index is too old
         if fresh is not None and fresh.has_recovery_point:
             ports.index.learn(fresh)

@@ -132,7 +132,7 @@ async def _settled_row(
     if row.protected_at is not None:
         return move(done, On.FOUND_PROTECTED, now, f"{intent.kind} succeeded")
     policy = await _policy(ports, intent)
-    deadline = first_backup_deadline(policy, now)
+    deadline = first_backup_deadline(policy, now, hours=row.deadline_hours)
     await ports.ledger.put_due(ArmId.parse(row.vm), deadline)
     return move(
         done,

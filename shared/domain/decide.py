@@ -34,10 +34,12 @@ from shared.domain.placement import Later, Place, place
 from shared.domain.readiness import check
 from shared.domain.records import DecisionKind, PersonDecision
 from shared.domain.rules import Rules
+from shared.domain.rules.options import Options
 from shared.domain.selection import Exclusion, Ignored, Match, NoRule, in_force, select
 
 LOOK_AGAIN = timedelta(minutes=2)
 PASSING = frozenset({"PROVISIONING", "POWER_CHANGING"})  # tried all the same after the grace
+_BUILT_IN = Options()
 _ORDER = (Severity.BLOCKER, Severity.NEEDS_ENHANCED, Severity.WAIT, Severity.ADVISORY)
 
 
@@ -202,4 +204,5 @@ def _verdict(
         routes=match.routes if match is not None else (),
         tell=match.options.tell if match is not None else frozenset(),
         rules_version=rules.version,
+        deadline_hours=(match.options if match is not None else _BUILT_IN).deadline_hours,
     )

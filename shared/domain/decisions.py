@@ -122,6 +122,7 @@ class Verdict:
         routes: where notices go, as the rule says.
         tell: codes of advisories that the rule finds worth a notice.
         rules_version: version of the rules that decided.
+        deadline_hours: hours after its schedule that the first recovery point may take.
 
     """
 
@@ -132,6 +133,7 @@ class Verdict:
     routes: tuple[str, ...] = ()
     tell: frozenset[str] = frozenset()
     rules_version: str = ""
+    deadline_hours: int = 6
 
     @property
     def kind(self) -> str:

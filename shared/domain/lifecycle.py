@@ -6,6 +6,7 @@ consent: of the rules where they can give it for all, of a person for one VM whe
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from shared.domain.catalogue import finding
@@ -16,6 +17,7 @@ from shared.domain.decisions import (
     Decision,
     Resume,
     Undelete,
+    Wait,
 )
 from shared.domain.findings import Finding
 from shared.domain.model import Policy, PolicyKind, ProtectedItem, ProtectionState, Snapshot
@@ -26,6 +28,7 @@ from shared.domain.selection import Match, in_force
 from shared.domain.states import State
 from shared.domain.strength import weaker
 
+CONFIGURES = timedelta(minutes=5)  # somebody else's enable takes up to that (facts §1.6)
 FLAPS = 2
 FLAP_WINDOW = timedelta(days=7)
 _STOPPED = frozenset({ProtectionState.STOPPED, ProtectionState.PAUSED, ProtectionState.SUSPENDED})
@@ -41,23 +44,30 @@ def existing(
     now: datetime,
 ) -> Found | None:
     """Say what to do with the item this VM has; None if it has none in any vault in scope."""
-    mine = [item for item in snapshot.items if item.source in {None, snapshot.id}]
+    mine = [
+        item
+        for item in snapshot.items
+        if item.source in {None, snapshot.id} and item.state is not ProtectionState.FAILED
+    ]  # an item whose configuring failed protects nothing and hinders nothing: it is tried anew
     if not mine:
         return None
     chosen = tuple(one.vault for one in candidates(match, snapshot))
-    here = own_item(snapshot, chosen)
+    here = own_item(replace(snapshot, items=tuple(mine)), chosen)
     item = here if here is not None else min(mine, key=_liveliest)
-    if _recreated(snapshot):
-        return Block(), (_other_vm(snapshot, item),)
+    if other := _another_vm(snapshot, item, people, now):
+        return Block(), (_recreated(item, other),)
+    if item.state is ProtectionState.CONFIGURING:
+        return Wait(until=now + CONFIGURES, why=f"being configured in {item.vault.name}"), ()
     if item.state is ProtectionState.SOFT_DELETED:
         return _soft_deleted(match, item, people, now, elsewhere=here is None)
     if item.state in _STOPPED:
         return _stopped(match, item, placed, people, now, elsewhere=here is None)
     if here is None:
-        return AlreadyProtected(item=item, elsewhere=True), (_elsewhere(item),)
+        return AlreadyProtected(item=item, elsewhere=True), (_elsewhere(item), *_error(item))
     if not isinstance(placed, Place) or item.policy == placed.policy.id:
-        return AlreadyProtected(item=item, elsewhere=False), ()
-    return _other_policy(snapshot, match, item, placed, people, now)
+        return AlreadyProtected(item=item, elsewhere=False), _error(item)
+    decision, found = _other_policy(snapshot, match, item, placed, people, now)
+    return decision, (*found, *_error(item))
 
 
 def _other_policy(
@@ -197,20 +207,54 @@ def _consent(
     return given
 
 
-def _recreated(snapshot: Snapshot) -> bool:
+def _another_vm(
+    snapshot: Snapshot, item: ProtectedItem, people: tuple[PersonDecision, ...], now: datetime
+) -> str:
+    """Say how the item shows to be of an earlier VM of this name; "" if it does not (facts §10).
+
+    Items carry no vmId. Ours are told by the ledger's; others by a VM that is younger than the
+    item's last recovery point. Somebody may have consented, for this VM and not the one before.
+    """
     vm, past = snapshot.vm, snapshot.past
-    return vm is not None and bool(past.uid) and past.uid != vm.uid
+    if vm is None or past.uid == vm.uid:
+        return ""
+    if past.uid:
+        why = f"belongs to vmId {past.uid}, the VM is {vm.uid}"
+    elif vm.created and item.last_recovery_point and item.last_recovery_point < vm.created:
+        why = (
+            f"has its last recovery point of {item.last_recovery_point:%Y-%m-%d %H:%M} UTC, the VM"
+            f" was created on {vm.created:%Y-%m-%d %H:%M} UTC"
+        )
+    else:
+        return ""
+    agreed = _consent(people, DecisionKind.CONSENT_RESUME, None, now)
+    if agreed is not None and (vm.created is None or agreed.at >= vm.created):
+        return ""
+    return why
 
 
-def _other_vm(snapshot: Snapshot, item: ProtectedItem) -> Finding:
-    vm = snapshot.vm
+def _recreated(item: ProtectedItem, why: str) -> Finding:
     return finding(
         "VM_RECREATED",
         text="A VM of this name was protected, deleted and created again; the item holds the old "
         "VM's recovery points.",
-        evidence=f"item in vault {item.vault.name} belongs to vmId {snapshot.past.uid}, the VM is "
-        f"{vm.uid if vm is not None else 'gone'}",
+        evidence=f"item in vault {item.vault.name} {why}",
         remedies=remedy.recreated(item),
+    )
+
+
+def _error(item: ProtectedItem) -> tuple[Finding, ...]:
+    """Point out an item that Azure itself finds in trouble, or in a state that nobody knows."""
+    if item.state not in {ProtectionState.ERROR, ProtectionState.INVALID}:
+        return ()
+    status = f", last backup {item.last_backup_status}" if item.last_backup_status else ""
+    return (
+        finding(
+            "PROTECTION_ERROR",
+            text="Azure Backup reports trouble with this VM's item; its next backups may fail.",
+            evidence=f"{item.state} in vault {item.vault.name}{status}",
+            remedies=remedy.in_error(item),
+        ),
     )
 
 

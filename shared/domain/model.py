@@ -275,7 +275,6 @@ class ProtectedItem:
     health: str = ""
     policy_name: str = ""
     excluded_luns: tuple[int, ...] = ()
-    source_uid: str = ""  # vmId, if Azure shows it
 
     @property
     def vault(self) -> ArmId:

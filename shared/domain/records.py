@@ -113,6 +113,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     enrolled_at: datetime | None = None
     protected_at: datetime | None = None
     deadline: datetime | None = None  # by when the first recovery point must exist
+    deadline_hours: int = 6  # that it may take after its schedule, as the rule says
     last_recovery_point: datetime | None = None
     job: str = ""  # id of the job that settled the latest change
     backup_job: str = ""
@@ -186,6 +187,21 @@ class Parked(msgspec.Struct, frozen=True, kw_only=True):
     trace: str = ""
     detail: str = ""
     replayed_at: datetime | None = None
+
+
+class Walk(msgspec.Struct, frozen=True, kw_only=True):
+    """How far a sweep of one subscription has come; kept until the next one begins."""
+
+    sweep: str
+    started_at: datetime
+    at: datetime  # of the latest page, or of its next try
+    cursor: str = ""  # up to here the walk is done
+    known: int = 0  # VMs that there must be, about
+    seen: int = 0
+    absent: int = 0  # rows without a VM
+    enqueued: int = 0
+    counts: dict[str, int] = {}
+    ended: bool = False
 
 
 class SweepMark(msgspec.Struct, frozen=True, kw_only=True):

@@ -10,8 +10,7 @@ from datetime import UTC, datetime, time, timedelta
 
 from shared.domain.model import Frequency, Policy, Schedule
 
-START_SLACK = timedelta(hours=2)  # Azure starts within two hours of the schedule (facts §4.1)
-GRACE = timedelta(hours=12)  # a first, full backup runs for hours
+HOURS = 6  # Azure starts within two hours of the schedule (facts §4.1), and a first backup runs
 UNREADABLE = timedelta(days=8)  # schedule unknown: a weekly one at worst
 
 _DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
@@ -114,12 +113,17 @@ def next_backup(policy: Policy, after: datetime) -> datetime | None:
     return None
 
 
-def first_backup_deadline(policy: Policy | None, enrolled: datetime) -> datetime:
-    """Give the instant by which a VM enrolled then must have its first recovery point."""
+def first_backup_deadline(
+    policy: Policy | None, enrolled: datetime, *, hours: int = HOURS
+) -> datetime:
+    """Give the instant by which a VM enrolled then must have its first recovery point.
+
+    ``hours`` is what the rule grants after the schedule (option ``deadline_hours``).
+    """
     start = next_backup(policy, enrolled) if policy is not None else None
     if start is None:
         return enrolled + UNREADABLE
-    return start + START_SLACK + GRACE
+    return start + timedelta(hours=hours)
 
 
 def _starts(schedule: Schedule, weekday: str) -> tuple[time, ...]:

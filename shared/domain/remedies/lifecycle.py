@@ -77,6 +77,20 @@ def recreated(item: ProtectedItem) -> tuple[Remedy, ...]:
     )
 
 
+def in_error(item: ProtectedItem) -> tuple[Remedy, ...]:
+    """Read the jobs, and repair what they name."""
+    vault = item.vault
+    return (
+        Remedy(
+            text="Read why the item's latest job failed, and do what it recommends.",
+            az=f"az backup job list --subscription {vault.subscription} -g {sh(vault.group)}"
+            f" -v {sh(vault.name)} --status Failed",
+            powershell=f"{_powershell_item(item)};"
+            " Get-AzRecoveryServicesBackupJob -VaultId $v.ID -Status Failed",
+        ),
+    )
+
+
 def weaker(vm: ArmId, target: Policy) -> tuple[Remedy, ...]:
     """Consent for this VM, or put the tag back."""
     return (
