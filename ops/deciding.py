@@ -107,7 +107,7 @@ def list_notices(
 
 def _line(notice: Notice) -> dict[str, object]:
     return {
-        "key": notice.vm or notice.key,
+        "key": notice.key,
         "state": notice.state,
         "opened_at": notice.opened_at,
         "owner": notice.owner,

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from ops.session import Session
 from shared.errors import AzureFault
@@ -75,19 +76,19 @@ async def _events(
 ) -> AsyncIterator[Check]:
     what = f"events of {subscription}"
     ours: list[tuple[str, Mapping[str, Any]]] = []
-    topics = 0
-    for topic in await _topics(session, subscription):
-        topics += 1
-        path = f"{topic['id']}/eventSubscriptions"
-        for one in await _all(session, path, EVENT_API, "event-subscriptions.list"):
+    topics = await _topics(session, subscription)
+    scope = f"/subscriptions/{subscription}/providers/Microsoft.EventGrid"
+    for path in (scope, *(str(topic["id"]) for topic in topics)):
+        listed = f"{path}/eventSubscriptions"
+        for one in await _all(session, listed, EVENT_API, "event-subscriptions.list"):
             properties = _mapping(one.get("properties"))
-            if _target(properties).lower().startswith(deployment.app.lower() + "/"):
+            if _delivers(properties, deployment, session.settings.page_url):
                 ours.append((str(one.get("name", "")), properties))
     if not ours:
         says = (
             "no event subscription delivers to this app"
             if topics
-            else "there is no system topic for this subscription's ARM events"
+            else "nothing listens to this subscription's ARM events"
         )
         yield _check(what, Health.FAILURE, f"{says}; only the sweep finds VMs", onboard)
         return
@@ -110,9 +111,9 @@ def _wrong(properties: Mapping[str, Any], deployment: Deployment) -> Iterable[st
     state = str(properties.get("provisioningState", ""))
     if state.lower() != "succeeded":
         yield f"its provisioning state is {state or 'unknown'}"
-    target = _target(properties)
-    if target.rpartition("/")[2].lower() != FUNCTION:
-        yield f"it delivers to {target.rpartition('/')[2]} instead of {FUNCTION}"
+    target = _target(properties).rpartition("/")[2]
+    if target and target.lower() != FUNCTION:
+        yield f"it delivers to {target} instead of {FUNCTION}"
     filters = _mapping(properties.get("filter"))
     types = {str(one).lower() for one in filters.get("includedEventTypes") or ()}
     if types and not types >= EVENT_TYPES:
@@ -158,11 +159,26 @@ def _filtered(filters: Mapping[str, Any]) -> Iterable[str]:
         yield "operations are not filtered: every write of the subscription comes in"
 
 
+def _delivers(properties: Mapping[str, Any], deployment: Deployment, page: str) -> bool:
+    """Tell whether this is the app: by its function's id, or by the address of its webhook."""
+    if _target(properties).lower().startswith(deployment.app.lower() + "/"):
+        return True
+    webhook = urlsplit(str(_destination(properties).get("endpointBaseUrl") or ""))
+    ours = urlsplit(page)
+    return bool(webhook.hostname) and (webhook.hostname, webhook.port) == (
+        ours.hostname,
+        ours.port,
+    )
+
+
 def _target(properties: Mapping[str, Any]) -> str:
     """Give the resource id that events are delivered to."""
+    return str(_destination(properties).get("resourceId") or "")
+
+
+def _destination(properties: Mapping[str, Any]) -> Mapping[str, Any]:
     wrapped = _mapping(properties.get("deliveryWithResourceIdentity")).get("destination")
-    destination = _mapping(properties.get("destination") or wrapped)
-    return str(_mapping(destination.get("properties")).get("resourceId") or "")
+    return _mapping(_mapping(properties.get("destination") or wrapped).get("properties"))
 
 
 async def _topics(session: Session, subscription: str) -> list[Mapping[str, Any]]:

@@ -19,9 +19,7 @@ Settings = Annotated[
     ),
 ]
 Format = Annotated[Output, typer.Option("--output", "-o", help="How to print the answer.")]
-Yes = Annotated[
-    bool, typer.Option("--yes", help="Do it; without, only show what it would do.")
-]
+Yes = Annotated[bool, typer.Option("--yes", help="Do it; without, only show what it would do.")]
 Subscriptions = Annotated[
     list[str] | None,
     typer.Option("--subscription", "-s", help="Only these subscriptions; may be repeated."),

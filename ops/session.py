@@ -66,7 +66,7 @@ async def opened(file: Path | None) -> AsyncIterator[Session]:
     from azure.identity.aio import DefaultAzureCredential
 
     from shared.adapters.assembly import Foundation, assemble, desk
-    from shared.adapters.clock import clock_of
+    from shared.adapters.clock import SimulatedClock, clock_of
     from shared.adapters.notice_store import TableNoticeStore
 
     settings = settings_of(file)
@@ -88,6 +88,8 @@ async def opened(file: Path | None) -> AsyncIterator[Session]:
         await foundation.stores.aclose()
         await foundation.clients.aclose()
         await credential.close()
+        if isinstance(clock, SimulatedClock):
+            await clock.aclose()
 
 
 def run(file: Path | None, command: Callable[[Session], Awaitable[Exit | None]]) -> None:
