@@ -21,7 +21,7 @@ from functools import cache
 from typing import Any
 
 from shared.domain.coverage import SeenJob
-from shared.domain.ids import ArmId, item_of
+from shared.domain.ids import ArmId, item_of, local_key
 from shared.domain.model import (
     DiskFacts,
     Lock,
@@ -342,11 +342,14 @@ class FakeBackup:
                     self._apply(run.change)
 
     def _protected_elsewhere(self, change: Change) -> bool:
-        """One VM has one vault; only an item stopped elsewhere does not hinder (report §6.19)."""
+        """One VM has one vault; an item stopped elsewhere does not hinder (report §6.19), and one
+        that was never configured is assumed not to.
+        """
+        harmless = {ProtectionState.STOPPED, ProtectionState.FAILED}
         return any(
             item.source == change.vm
             and item.vault != change.vault
-            and item.state is not ProtectionState.STOPPED
+            and item.state not in harmless
             for item in self.stored.values()
         )
 
@@ -571,7 +574,24 @@ class FakeEstate:
             for vm in self._machines.vms.values()
             if vm.id.subscription.lower() == subscription.lower() and self._visible(vm.id)
         ]
-        return self._page(rows, after)
+        later = sorted((row for row in rows if local_key(row.id) > after), key=_by_place)
+        page = tuple(later[: self.page_size])
+        cursor = local_key(page[-1].id) if len(later) > len(page) else ""
+        return Page(rows=page, cursor=cursor, left=len(later))
+
+    async def items_of(
+        self, subscription: str, after: str, through: str
+    ) -> tuple[ProtectedItem, ...]:
+        self._count("items_of")
+        return tuple(
+            item
+            for item in self._backup.items()
+            if item.source is not None
+            and item.source.subscription.lower() == subscription.lower()
+            and after < local_key(item.source)
+            and (not through or local_key(item.source) <= through)
+            and self._visible(item.id)
+        )
 
     async def items(self, subscriptions: Sequence[str], after: str) -> Page[ProtectedItem]:
         self._count("items")
@@ -629,10 +649,14 @@ class FakeEstate:
         group = f"{resource.subscription}/{resource.group}".lower()
         return not self.hidden & {resource.key, group, resource.subscription.lower()}
 
-    def _page[T: (SeenVm, ProtectedItem)](self, rows: list[T], after: str) -> Page[T]:
+    def _page(self, rows: list[ProtectedItem], after: str) -> Page[ProtectedItem]:
         later = sorted((row for row in rows if row.id.key > after), key=lambda row: row.id.key)
         page = tuple(later[: self.page_size])
         return Page(rows=page, cursor=page[-1].id.key if len(later) > len(page) else "")
+
+
+def _by_place(vm: SeenVm) -> str:
+    return local_key(vm.id)
 
 
 @dataclass
