@@ -180,10 +180,14 @@ class SeenVm:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page[T]:
-    """One page of a walk. ``cursor`` "" means the walk is finished."""
+    """One page of a walk. ``cursor`` "" means the walk is finished.
+
+    ``left`` is how many rows there are from this page on, with it; 0 where nobody counts them.
+    """
 
     rows: tuple[T, ...]
     cursor: str
+    left: int = 0
 
 
 class Estate(Protocol):
@@ -193,10 +197,19 @@ class Estate(Protocol):
         """Subscriptions in scope: those of the settings, else every one the identity can read."""
 
     async def vms(self, subscription: str, after: str) -> Page[SeenVm]:
-        """Walk VMs sorted by lower-case id, those after the cursor."""
+        """Walk VMs sorted by `local_key`, those after the cursor, which is such a key."""
 
     async def items(self, subscriptions: Sequence[str], after: str) -> Page[ProtectedItem]:
         """Walk protected items (VM workloads) of all vaults in these subscriptions, by id."""
+
+    async def items_of(
+        self, subscription: str, after: str, through: str
+    ) -> Sequence[ProtectedItem]:
+        """Give the items, in any vault, of a subscription's VMs between two keys of its walk.
+
+        ``after`` is left out, ``through`` is in; "" is the beginning, or the end.
+        """
+        ...
 
     async def group_tags(
         self, groups: Iterable[tuple[str, str]]
@@ -272,8 +285,10 @@ class Ledger(Protocol):
     async def replace(self, row: Row, etag: Etag) -> Etag:
         """Raises `Conflict` if the row changed or vanished since."""
 
-    def subscription_rows(self, subscription: str) -> AsyncIterator[Sequence[Row]]:
-        """Walk one subscription's rows, sorted by key; for sweeps and exports only."""
+    def subscription_rows(
+        self, subscription: str, *, after: str = "", through: str = ""
+    ) -> AsyncIterator[Sequence[Row]]:
+        """Walk one subscription's rows by `local_key`, if wished between two; not for screens."""
         ...
 
     async def marks(self) -> Mapping[str, str]:

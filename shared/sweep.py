@@ -1,36 +1,47 @@
 """Sweep: find what events missed, drift, orphans; release long waits. Act through `reconcile`.
 
 Called by the timer `sweep` (once a minute: releases what is due, and starts a walk of every
-subscription when one is due) and by the queue `sweeps` (one subscription per message). A sweep
-never decides anything itself: it only says "look at this VM". And absence is no evidence: a walk
-that looks wrong acts on nothing (DESIGN §3.13).
+subscription when one is due) and by the queue `sweeps` (one page of one subscription per message).
+A sweep never decides anything itself: it only says "look at this VM". And absence is no evidence:
+a walk that looks wrong acts on nothing (DESIGN §3.13).
+
+A walk merges three streams in one order (`local_key`): VMs, protected items, ledger rows. It holds
+one page of each, whatever the size of the estate. How far it came stands in a note; a message that
+comes twice finds that its page was done. No page puts more than `RELEASED_AT_ONCE` looks into the
+backlog; the rest of the page waits until there is room.
 """
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from uuid import uuid4
 
+import msgspec
 from msgspec.structs import replace
 
 from shared import telemetry
+from shared.abreast import abreast
+from shared.domain import looks
 from shared.domain.decisions import On
-from shared.domain.ids import ArmId
+from shared.domain.ids import ArmId, local_key
 from shared.domain.messages import Cause, SweepPage, WorkItem
-from shared.domain.model import ProtectedItem, ProtectionState
-from shared.domain.records import Row, SweepMark
+from shared.domain.model import ProtectedItem
+from shared.domain.records import Row, SweepMark, Walk
 from shared.domain.states import State
 from shared.errors import AzureFault, Conflict, Disposition
 from shared.ledger_rows import move
-from shared.ports import Page, Ports, SeenVm
+from shared.ports import Ports, SeenVm
 
 RELEASED_AT_ONCE = 200
+CROWDED = 10.0  # seconds until a page is tried again for which the backlog had no room
+PASSING = 30.0  # ... that met a fault that passes, times the number of tries
+TRIES = 3
 PROBED = 50  # of the VMs that a suspicious walk lacks, so that a real loss is found out in the end
 _SHRUNK = 0.9  # fewer VMs than this share of last time is suspicious
-_STALE = timedelta(minutes=15)
-_SETTLED = frozenset({State.ENROLLED, State.PROTECTED})
-_OURS = frozenset({ProtectionState.PENDING, ProtectionState.PROTECTED, ProtectionState.ERROR})
+_FORGOTTEN = timedelta(minutes=10)  # a walk without a page for so long has lost its message
+_BACKLOG = "enrollments-backlog"
 
 
 async def tick(ports: Ports) -> int:
@@ -42,6 +53,9 @@ async def tick(ports: Ports) -> int:
     if last and now - datetime.fromisoformat(last) < every:
         return released
     for subscription in await ports.estate.subscriptions():
+        walk = await _walk(ports, subscription)
+        if walk is not None and not walk.ended and now - walk.at < _FORGOTTEN:
+            continue  # a large subscription is still being walked
         await ports.queues.send(
             SweepPage(subscription=subscription, sweep=uuid4().hex, started_at=now)
         )
@@ -63,129 +77,232 @@ async def release_due(ports: Ports, now: datetime) -> int:
     return len(due)
 
 
-async def sweep(ports: Ports, page: SweepPage) -> SweepMark:
-    """Walk one subscription and enqueue every VM that needs a look."""
+async def sweep(ports: Ports, page: SweepPage) -> None:
+    """Look at one page of a subscription, enqueue every VM that needs a look, send the next page."""
     now = ports.clock.now()
     marks = {mark.subscription: mark for mark in await ports.ledger.sweeps()}
     before = marks.get(page.subscription)
-    if before is not None and before.started_at > page.started_at:
-        return before  # late: a newer sweep has begun
-    mark = SweepMark(subscription=page.subscription, sweep=page.sweep, started_at=page.started_at)
+    walk = await _walk(ports, page.subscription)
+    if _late(page, before, walk):
+        return
+    if walk is None or walk.sweep != page.sweep:
+        walk = Walk(sweep=page.sweep, started_at=page.started_at, at=now)
+    room = RELEASED_AT_ONCE - await ports.queues.depth(_BACKLOG)
+    if room <= 0:
+        await _put_off(ports, page, walk, CROWDED)
+        return
     try:
-        seen = await _seen(ports, page.subscription)
+        await _page(ports, page, walk, before, room)
     except AzureFault as fault:
-        return await _unfinished(ports, mark, fault, before)
-    rows: dict[str, Row] = {}
-    async for batch in ports.ledger.subscription_rows(page.subscription):
-        rows |= {ArmId.parse(row.vm).key: row for row in batch}
-    alive = sum(_seen_long_enough(row, now) for row in rows.values())
-    known = max(before.vms if before is not None else 0, alive)
-    if known and len(seen) < _SHRUNK * known and known - len(seen) > 1:
-        missing = [row.vm for key, row in rows.items() if key not in seen and _alive(row)]
-        for vm_id in missing[:PROBED]:  # ARM itself is asked whether they are gone
-            await _enqueue(ports, ArmId.parse(vm_id), now)
-        why = f"{len(seen)} VMs where {known} were known"
-        return await _suspicious(ports, mark, why, before, loud=True)
-    rules = await ports.rules.current()
-    enqueued = 0
-    counts: Counter[str] = Counter(row.state.value for row in rows.values())
-    for key, vm in seen.items():
-        row = rows.get(key)
-        try:
-            items = await ports.index.named(vm.id)
-        except AzureFault as fault:
-            return await _unfinished(ports, mark, fault, before)
-        why = _why_look(row, vm, items, rules.version, now)
-        if row is not None and not why:
-            await _recovery_point(ports, row, items, now)
-        elif why:
+        passes = fault.disposition in {Disposition.DEFER, Disposition.RETRY}
+        if passes and page.tries < TRIES:
+            again = replace(page, tries=page.tries + 1)
+            await _put_off(ports, again, walk, fault.retry_after or PASSING * again.tries)
+            return
+        why = f"walk not finished: {fault.code or fault.status}"
+        await _suspicious(ports, page, why, before, loud=fault.disposition is Disposition.PARK)
+
+
+def _late(page: SweepPage, before: SweepMark | None, walk: Walk | None) -> bool:
+    """Tell whether a newer sweep has begun, or this page was done (its message came twice)."""
+    if before is not None and before.started_at > page.started_at:
+        return True
+    if walk is None or walk.sweep != page.sweep:
+        return walk is not None and walk.started_at > page.started_at
+    return walk.ended or walk.cursor > page.cursor
+
+
+async def _page(
+    ports: Ports, page: SweepPage, walk: Walk, before: SweepMark | None, room: int
+) -> None:
+    """Merge one page of VMs with its items and rows."""
+    now, rules = ports.clock.now(), await ports.rules.current()
+    shown = await ports.estate.vms(page.subscription, page.cursor)
+    items = await ports.estate.items_of(page.subscription, page.cursor, shown.cursor)
+    vms = {local_key(vm.id): vm for vm in shown.rows}
+    rows = {
+        local_key(ArmId.parse(row.vm)): row
+        async for batch in ports.ledger.subscription_rows(
+            page.subscription, after=page.cursor, through=shown.cursor
+        )
+        for row in batch
+    }
+    missing = [row for key, row in rows.items() if key not in vms and _missed(row, now)]
+    walk = replace(walk, at=now, known=walk.known or await _known(ports, page, before))
+    if why := _implausible(walk, shown.left, len(rows), len(missing)):
+        alive = await _alive(ports, page.subscription, now)
+        if page.cursor or _shrunk(shown.left, alive):
+            # ARM itself is asked about some: what is really gone is known the next time
+            await abreast(_enqueue(ports, ArmId.parse(row.vm), now) for row in missing[:PROBED])
+            await _suspicious(ports, page, why, before, loud=True)
+            return
+        walk = replace(walk, known=shown.left)  # they were deleted, as events told
+    wanted: list[ArmId] = []
+    counts: Counter[str] = Counter(walk.counts)
+    cursor = shown.cursor
+    seen, absent = walk.seen, walk.absent
+    protected: list[tuple[Row, ProtectedItem]] = []
+    of = _by_vm(items)
+    for key in sorted({*vms, *rows, *of}):
+        if len(wanted) >= room:
+            break
+        cursor = key
+        vm, row, mine = vms.get(key), rows.get(key), of.get(key, [])
+        seen += vm is not None
+        if row is not None:
+            counts[row.state.value] += 1
+        look, why = _look(vm, row, mine, rules.version, now)
+        if why:
             counts[f"looked: {why}"] += 1
-            enqueued += await _enqueue(ports, vm.id, now)
-    for key, row in rows.items():
-        if key not in seen and _alive(row):
-            counts["looked: not seen"] += 1
-            enqueued += await _enqueue(ports, ArmId.parse(row.vm), now)
-    mark = replace(
-        mark,
-        finished_at=ports.clock.now(),
-        vms=len(seen),
-        enqueued=enqueued,
+            absent += vm is None and row is not None
+        if look is not None:
+            wanted.append(look)
+        elif row is not None and (item := looks.recovery_point(row, mine)) is not None:
+            protected.append((row, item))
+    else:
+        cursor = shown.cursor
+    await abreast(_recovery_point(ports, row, item, now) for row, item in protected)
+    await abreast(_enqueue(ports, vm, now) for vm in wanted)
+    walk = replace(
+        walk,
+        cursor=cursor,
+        seen=seen,
+        absent=absent,
+        enqueued=walk.enqueued + len(wanted),
         counts=dict(counts),
+        ended=not cursor,
     )
-    await ports.ledger.put_sweep(mark)
-    await ports.notices.operators_clear(f"SWEEP_SUSPICIOUS {page.subscription}", now)
-    telemetry.count("enrollment.sweeps")
-    telemetry.count("enrollment.swept_new", counts["looked: new"])
-    telemetry.wide("sweep.finished", subscription=page.subscription, vms=len(seen), **counts)
-    return mark
+    if cursor:
+        await ports.queues.send(replace(page, cursor=cursor, tries=0))
+    else:
+        await _finished(ports, page, walk)
+    await ports.ledger.note(_note(page.subscription), msgspec.json.encode(walk).decode())
 
 
-def _alive(row: Row) -> bool:
-    return row.state is not State.GONE
+def _look(
+    vm: SeenVm | None, row: Row | None, items: list[ProtectedItem], rules: str, now: datetime
+) -> tuple[ArmId | None, str]:
+    """Say which VM to look at, and why."""
+    if vm is not None:
+        why = looks.of_vm(row, uid=vm.uid, tags=vm.tags, items=items, rules=rules, now=now)
+        return (vm.id if why else None), why
+    if row is not None:
+        why = looks.of_absent(row, items, now)
+        return (ArmId.parse(row.vm) if why else None), why
+    left = looks.of_item(items)
+    return left, "item without VM" if left is not None else ""
 
 
-def _seen_long_enough(row: Row, now: datetime) -> bool:
-    """Tell whether Resource Graph, which lags, must know this VM by now."""
-    return _alive(row) and (row.first_seen is None or now - row.first_seen > _STALE)
+def _by_vm(items: Iterable[ProtectedItem]) -> dict[str, list[ProtectedItem]]:
+    found: dict[str, list[ProtectedItem]] = {}
+    for item in items:
+        if item.source is not None:
+            found.setdefault(local_key(item.source), []).append(item)
+    return found
 
 
-async def _seen(ports: Ports, subscription: str) -> dict[str, SeenVm]:
-    seen: dict[str, SeenVm] = {}
-    cursor = ""
-    while True:
-        page: Page[SeenVm] = await ports.estate.vms(subscription, cursor)
-        seen |= {vm.id.key: vm for vm in page.rows}
-        if not page.cursor:
-            return seen
-        cursor = page.cursor
+# --- is the walk to be believed? ------------------------------------------------------------------
 
 
-def _why_look(
-    row: Row | None, vm: SeenVm, items: tuple[ProtectedItem, ...], rules: str, now: datetime
-) -> str:
-    """Say why a VM needs a reconcile, or ""."""
-    if row is None:
-        return "new"
-    if row.uid and row.uid != vm.uid:
-        return "re-created"
-    if row.claim is not None:
-        return "" if row.claim.expires > now else "abandoned"
-    match row.state:
-        case State.ENROLLING:
-            return "stale" if now - row.since > _STALE else ""
-        case State.BLOCKED | State.STOPPED | State.SOFT_DELETED | State.OBSERVED | State.UNKNOWN:
-            return "may have changed"
-        case State.WAITING | State.STUCK:
-            return "wait lost" if row.until is None or row.until < now - _STALE else ""
-        case State.GONE | State.ORPHANED:
-            return "back"
-        case _:
-            pass
-    if row.rules_version != rules:
-        return "rules changed"
-    if dict(row.tags) != dict(sorted(vm.tags.items())[: len(row.tags)]):
-        return "tags changed"
-    if row.state in _SETTLED and _drifted(row, items):
-        return "drift"
+def _implausible(walk: Walk, left: int, rows: int, missing: int) -> str:
+    """Say why this page must not be believed: too few VMs in all, or too many rows without one."""
+    total = walk.seen + left
+    if _shrunk(total, walk.known):
+        return f"{total} VMs where {walk.known} were known"
+    absent, known = walk.absent + missing, max(walk.known, walk.seen + rows)
+    if absent > 1 and _shrunk(known - absent, known):
+        return f"{absent} of {known} known VMs not shown"
     return ""
 
 
-def _drifted(row: Row, items: tuple[ProtectedItem, ...]) -> bool:
-    mine = [item for item in items if str(item.vault).lower() == row.vault.lower()]
-    if not mine:
-        return True
-    item = mine[0]
-    policy = str(item.policy).lower() if item.policy is not None else ""
-    return item.state not in _OURS or policy != row.policy.lower()
+def _shrunk(now: int, before: int) -> bool:
+    return before - now > 1 and now < _SHRUNK * before
 
 
-async def _recovery_point(
-    ports: Ports, row: Row, items: tuple[ProtectedItem, ...], now: datetime
+def _missed(row: Row, now: datetime) -> bool:
+    """Tell whether Resource Graph, which lags, must show this VM by now."""
+    gone = row.state in {State.GONE, State.ORPHANED}
+    return not gone and (row.first_seen is None or now - row.first_seen > looks.STALE)
+
+
+async def _known(ports: Ports, page: SweepPage, before: SweepMark | None) -> int:
+    """Give how many VMs the subscription must have: as many as last time, or as the ledger has."""
+    if before is not None and not before.suspicious:
+        return before.vms
+    return await _alive(ports, page.subscription, ports.clock.now())
+
+
+async def _alive(ports: Ports, subscription: str, now: datetime) -> int:
+    """Count the VMs that the ledger holds for alive; walks all rows."""
+    count = 0
+    async for batch in ports.ledger.subscription_rows(subscription):
+        count += sum(_missed(row, now) for row in batch)
+    return count
+
+
+# --- ends -----------------------------------------------------------------------------------------
+
+
+async def _finished(ports: Ports, page: SweepPage, walk: Walk) -> None:
+    now = ports.clock.now()
+    await ports.ledger.put_sweep(
+        SweepMark(
+            subscription=page.subscription,
+            sweep=page.sweep,
+            started_at=page.started_at,
+            finished_at=now,
+            vms=walk.seen,
+            enqueued=walk.enqueued,
+            counts=walk.counts,
+        )
+    )
+    await ports.notices.operators_clear(f"SWEEP_SUSPICIOUS {page.subscription}", now)
+    telemetry.count("enrollment.sweeps")
+    telemetry.count("enrollment.swept_new", walk.counts.get("looked: new", 0))
+    telemetry.wide("sweep.finished", subscription=page.subscription, vms=walk.seen, **walk.counts)
+
+
+async def _put_off(ports: Ports, page: SweepPage, walk: Walk, seconds: float) -> None:
+    """Try a page again later; the walk lives on meanwhile."""
+    kept = replace(walk, at=ports.clock.now() + timedelta(seconds=seconds))
+    await ports.ledger.note(_note(page.subscription), msgspec.json.encode(kept).decode())
+    await ports.queues.send(page, delay=seconds)
+
+
+async def _suspicious(
+    ports: Ports, page: SweepPage, why: str, before: SweepMark | None, *, loud: bool
 ) -> None:
-    """Take an enrolled VM with a recovery point to Protected: one row write, no look needed."""
-    item = next((item for item in items if item.has_recovery_point), None)
-    if row.state is not State.ENROLLED or item is None:
+    """Mark the sweep as one that nothing may be concluded from, and say so once.
+
+    What passes by itself (a throttle, a gateway) is said when it did not pass until the next
+    sweep.
+    """
+    mark = SweepMark(
+        subscription=page.subscription,
+        sweep=page.sweep,
+        started_at=page.started_at,
+        finished_at=ports.clock.now(),
+        suspicious=why,
+    )
+    await ports.ledger.put_sweep(mark)
+    await ports.ledger.note(_note(page.subscription), "")
+    telemetry.wide("sweep.suspicious", subscription=mark.subscription, why=why)
+    if not loud and not (before is not None and before.suspicious):
         return
+    await ports.notices.tell_operators(
+        f"SWEEP_SUSPICIOUS {mark.subscription}",
+        "A sweep of a subscription was not believed and nothing was acted on. Check the "
+        "service's roles on the subscription (a removed role hides rows without an error).",
+        f"subscription {mark.subscription}: {why}",
+        ports.clock.now(),
+    )
+
+
+# --- small steps ----------------------------------------------------------------------------------
+
+
+async def _recovery_point(ports: Ports, row: Row, item: ProtectedItem, now: datetime) -> None:
+    """Take an enrolled VM with a recovery point to Protected: one row write, no look needed."""
     vm = ArmId.parse(row.vm)
     found = await ports.ledger.read(vm)
     if found is None or found[0].state is not State.ENROLLED or found[0].claim is not None:
@@ -214,37 +331,14 @@ async def _recovery_point(
     telemetry.wide("vm.protected", vm=row.vm, vault=row.vault, trace=fresh.trace)
 
 
-async def _enqueue(ports: Ports, vm: ArmId, now: datetime) -> int:
+async def _enqueue(ports: Ports, vm: ArmId, now: datetime) -> None:
     await ports.queues.send(WorkItem(vm=str(vm), seen_at=now, cause=Cause.SWEEP), backlog=True)
-    return 1
 
 
-async def _unfinished(
-    ports: Ports, mark: SweepMark, fault: AzureFault, before: SweepMark | None
-) -> SweepMark:
-    why = f"walk not finished: {fault.code or fault.status}"
-    loud = fault.disposition is Disposition.PARK
-    return await _suspicious(ports, mark, why, before, loud=loud)
+def _note(subscription: str) -> str:
+    return f"sweep {subscription.lower()}"
 
 
-async def _suspicious(
-    ports: Ports, mark: SweepMark, why: str, before: SweepMark | None, *, loud: bool
-) -> SweepMark:
-    """Mark the sweep as one that nothing may be concluded from, and say so once.
-
-    What passes by itself (a throttle, a gateway) is said when it did not pass until the next
-    sweep.
-    """
-    mark = replace(mark, finished_at=ports.clock.now(), suspicious=why)
-    await ports.ledger.put_sweep(mark)
-    telemetry.wide("sweep.suspicious", subscription=mark.subscription, why=why)
-    if not loud and not (before is not None and before.suspicious):
-        return mark
-    await ports.notices.tell_operators(
-        f"SWEEP_SUSPICIOUS {mark.subscription}",
-        "A sweep of a subscription was not believed and nothing was acted on. Check the "
-        "service's roles on the subscription (a removed role hides rows without an error).",
-        f"subscription {mark.subscription}: {why}",
-        ports.clock.now(),
-    )
-    return mark
+async def _walk(ports: Ports, subscription: str) -> Walk | None:
+    text = await ports.ledger.noted(_note(subscription))
+    return msgspec.json.decode(text, type=Walk) if text else None

@@ -6,13 +6,13 @@ what is in flight, not what the vault holds. Called by the timer `watch_enrollme
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from msgspec.structs import replace
 
 from shared import telemetry
+from shared.abreast import abreast
 from shared.act import FIRST_LOOK, SETTLES_WITHOUT_JOB, SLACK, look_at
 from shared.domain.ids import ArmId, item_of
 from shared.domain.records import InFlight, Look
@@ -24,7 +24,6 @@ _CLOCKS = timedelta(minutes=5)  # a job's start may lie before our own time of t
 _VANISHED = timedelta(minutes=15)  # an operation unknown to Azure for that long has ended
 _STEADY = timedelta(seconds=60)
 _SLOWEST = timedelta(minutes=5)
-_AT_ONCE = 8
 JOBS = "Microsoft.RecoveryServices/vaults/backupJobs/read"
 
 
@@ -35,22 +34,16 @@ async def watch(ports: Ports) -> int:
     """
     now = ports.clock.now()
     due = [look for look in await ports.ledger.looks() if look.next_at <= now]
-    limit = asyncio.Semaphore(_AT_ONCE)
 
     async def one(look: Look) -> int:
-        async with limit:
-            try:
-                return await _vault(ports, look)
-            except AzureFault as fault:
-                telemetry.wide(
-                    "watch.fault", vault=look.vault, code=fault.code, status=fault.status
-                )
-                await _again(ports, look, _pause(fault))
-                return 0
+        try:
+            return await _vault(ports, look)
+        except AzureFault as fault:
+            telemetry.wide("watch.fault", vault=look.vault, code=fault.code, status=fault.status)
+            await _again(ports, look, _pause(fault))
+            return 0
 
-    async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(one(look)) for look in due]
-    return sum(task.result() for task in tasks)
+    return sum(await abreast(one(look) for look in due))
 
 
 async def _vault(ports: Ports, look: Look) -> int:
@@ -65,17 +58,14 @@ async def _vault(ports: Ports, look: Look) -> int:
         await _again(ports, look, timedelta(seconds=wait))
         return 0
     jobs = await _jobs(ports, vault, entries)
-    limit = asyncio.Semaphore(_AT_ONCE)
 
     async def one(entry: InFlight) -> bool:
-        async with limit:
-            job = jobs.get(entry.request_id.lower())
-            ending = ending_of(job, now) if job is not None else await _alone(ports, entry, now)
-            return ending is not None and await settle(ports, entry, ending)
+        job = jobs.get(entry.request_id.lower())
+        ending = ending_of(job, now) if job is not None else await _alone(ports, entry, now)
+        return ending is not None and await settle(ports, entry, ending)
 
-    async with asyncio.TaskGroup() as group:
-        tasks = [(entry, group.create_task(one(entry))) for entry in entries]
-    left = [entry for entry, task in tasks if not task.result()]
+    done = await abreast(one(entry) for entry in entries)
+    left = [entry for entry, settled in zip(entries, done, strict=True) if not settled]
     if left:
         oldest = min(entry.sent_at for entry in left)
         await ports.ledger.put_look(replace(look, next_at=next_look(oldest, now), oldest=oldest))

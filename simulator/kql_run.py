@@ -254,6 +254,8 @@ def _function(name: str, arguments: tuple[Expression, ...], now: datetime) -> Re
             return lambda row: _order(text(read[0](row)), text(read[1](row)))
         case "strcat", _:
             return lambda row: "".join(text(r(row)) for r in read)
+        case "split", 2:
+            return lambda row: list(text(read[0](row)).split(text(read[1](row))))
         case (("iff" | "iif"), 3):
             return lambda row: read[1](row) if read[0](row) else read[2](row)
         case "now", 0:

@@ -73,18 +73,28 @@ class GraphEstate:
         return tuple(one.id for one in await self._subscriptions.get())
 
     async def vms(self, subscription: str, after: str) -> Page[SeenVm]:
-        rows, cursor = await self._page(queries.VMS, [subscription], after)
-        return Page(rows=_parsed(rows, _seen_vm), cursor=cursor)
+        rows, cursor, left = await self._page(queries.VMS, [subscription], after)
+        return Page(rows=_parsed(rows, _seen_vm), cursor=cursor, left=left)
 
     async def items(self, subscriptions: Sequence[str], after: str) -> Page[ProtectedItem]:
-        rows, cursor = await self._page(queries.ITEMS, subscriptions, after)
+        rows, cursor, _ = await self._page(queries.ITEMS, subscriptions, after)
+        return Page(rows=self._items(rows), cursor=cursor)
+
+    async def items_of(
+        self, subscription: str, after: str, through: str
+    ) -> Sequence[ProtectedItem]:
+        subscriptions = await self.subscriptions()  # a vault may lie in any of them
+        query = queries.items_of(subscription, through)
+        start = queries.beyond(after) if after else ""
+        return self._items(await self._all(query, subscriptions, start))
+
+    def _items(self, rows: Sequence[Body]) -> tuple[ProtectedItem, ...]:
         now = self._clock.now()
-        found = _parsed(rows, lambda row: parse_item({"id": row.get("id"), "properties": row}, now))
-        return Page(rows=found, cursor=cursor)
+        return _parsed(rows, lambda row: parse_item({"id": row.get("id"), "properties": row}, now))
 
     async def policies(self, subscriptions: Sequence[str], after: str) -> Page[Policy]:
         """Walk the VM policies of all vaults in these subscriptions, by id."""
-        rows, cursor = await self._page(queries.POLICIES, subscriptions, after)
+        rows, cursor, _ = await self._page(queries.POLICIES, subscriptions, after)
         return Page(rows=_parsed(rows, parse_policy), cursor=cursor)
 
     async def group_tags(
@@ -131,7 +141,7 @@ class GraphEstate:
     ) -> Page[SeenJob]:
         start = queries.quoted(f"{since.astimezone(UTC):%Y-%m-%dT%H:%M:%S}")
         query = queries.JOBS.replace("{since}", start)
-        rows, cursor = await self._page(query, subscriptions, after)
+        rows, cursor, _ = await self._page(query, subscriptions, after)
         return Page(rows=_parsed(rows, parse_seen_job), cursor=cursor)
 
     # --- loads ----------------------------------------------------------------------------------
@@ -203,19 +213,21 @@ class GraphEstate:
 
     # --- the wire -------------------------------------------------------------------------------
 
-    async def _all(self, query: str, subscriptions: Sequence[str]) -> list[Body]:
+    async def _all(self, query: str, subscriptions: Sequence[str], cursor: str = "") -> list[Body]:
         rows: list[Body] = []
-        cursor = ""
         while True:
-            page, cursor = await self._page(query, subscriptions, cursor)
+            page, cursor, _ = await self._page(query, subscriptions, cursor)
             rows += page
             if not cursor:
                 return rows
 
     async def _page(
         self, query: str, subscriptions: Sequence[str], after: str
-    ) -> tuple[list[Body], str]:
-        """Give one page and the key to go on after; no subscriptions means all that can be read."""
+    ) -> tuple[list[Body], str, int]:
+        """Give one page, the key to go on after, and how many rows there are from here on.
+
+        No subscriptions means all that can be read.
+        """
         question: dict[str, Any] = {
             "query": queries.walk(query, after),
             "options": {"resultFormat": "objectArray", "$top": _TOP},
@@ -226,7 +238,8 @@ class GraphEstate:
         with asking("graph"):
             match answer:
                 case {"data": [*rows]}:
-                    return rows, _cursor(answer, rows)
+                    left = number(answer, "totalRecords") or 0
+                    return rows, _cursor(answer, rows), max(left, len(rows))
             raise ValueError("an answer of Resource Graph without rows")
 
     def _keep[T](self, load: Callable[[], Awaitable[T]]) -> Kept[T]:
@@ -245,7 +258,7 @@ def _cursor(answer: Body, rows: Sequence[Body]) -> str:
         return ""
     if not rows or not text(rows[-1], "id"):
         raise ValueError("a page of Resource Graph that cannot be gone on from")
-    return text(rows[-1], "id").lower()
+    return text(rows[-1], "key") or text(rows[-1], "id").lower()
 
 
 def _parsed[T](rows: Iterable[Body], parse: Callable[[Body], T | None]) -> tuple[T, ...]:

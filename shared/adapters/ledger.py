@@ -83,8 +83,11 @@ class TableLedger:
         await self._mark(row, vm)
         return written
 
-    async def subscription_rows(self, subscription: str) -> AsyncIterator[Sequence[Row]]:
-        async for page in self._rows.pages(subscription.lower()):
+    async def subscription_rows(
+        self, subscription: str, *, after: str = "", through: str = ""
+    ) -> AsyncIterator[Sequence[Row]]:
+        below = f"{through} " if through else ""  # no character of a name comes before the blank
+        async for page in self._rows.pages(subscription.lower(), above=after, below=below):
             yield tuple(entity.record(Row) for entity in page)
 
     async def marks(self) -> Mapping[str, str]:

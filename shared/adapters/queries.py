@@ -12,16 +12,51 @@ from __future__ import annotations
 
 VMS = """resources
 | where type =~ 'microsoft.compute/virtualmachines'
-| extend key = tolower(id){after}
+| extend key = strcat(tolower(resourceGroup), '|', tolower(name)){after}
 | order by key asc
-| project id, location, tags, uid = tostring(properties.vmId), created = tostring(properties.timeCreated)"""
+| project key, id, location, tags, uid = tostring(properties.vmId), created = tostring(properties.timeCreated)"""
 
-ITEMS = """recoveryservicesresources
+_ITEM_COLUMNS = ", ".join(
+    [
+        "id",
+        "backupManagementType = tostring(p.backupManagementType)",
+        "protectionState = tostring(p.protectionState)",
+        "currentProtectionState = tostring(p.currentProtectionState)",
+        "sourceResourceId = tostring(p.sourceResourceId)",
+        "virtualMachineId = tostring(p.virtualMachineId)",
+        "dataSourceInfo = p.dataSourceInfo",
+        "policyId = tostring(p.policyId)",
+        "policyInfo = p.policyInfo",
+        "policyName = tostring(p.policyName)",
+        "lastBackupStatus = tostring(p.lastBackupStatus)",
+        "lastBackupTime = tostring(p.lastBackupTime)",
+        "lastRecoveryPoint = tostring(p.lastRecoveryPoint)",
+        "healthStatus = tostring(p.healthStatus)",
+        "isScheduledForDeferredDelete = tostring(p.isScheduledForDeferredDelete)",
+        "deferredDeleteTimeInUTC = tostring(p.deferredDeleteTimeInUTC)",
+        "deferredDeleteTimeRemaining = tostring(p.deferredDeleteTimeRemaining)",
+        "softDeleteRetentionPeriod = tostring(p.softDeleteRetentionPeriod)",
+        "extendedProperties = p.extendedProperties",
+    ]
+)
+
+ITEMS = f"""recoveryservicesresources
 | where type =~ 'microsoft.recoveryservices/vaults/backupfabrics/protectioncontainers/protecteditems'
-| extend key = tolower(id), p = parse_json(properties){after}
+| extend key = tolower(id), p = parse_json(properties){{after}}
 | where tostring(p.backupManagementType) =~ 'AzureIaasVM'
 | order by key asc
-| project id, backupManagementType = tostring(p.backupManagementType), protectionState = tostring(p.protectionState), currentProtectionState = tostring(p.currentProtectionState), sourceResourceId = tostring(p.sourceResourceId), virtualMachineId = tostring(p.virtualMachineId), dataSourceInfo = p.dataSourceInfo, policyId = tostring(p.policyId), policyInfo = p.policyInfo, policyName = tostring(p.policyName), lastBackupStatus = tostring(p.lastBackupStatus), lastBackupTime = tostring(p.lastBackupTime), lastRecoveryPoint = tostring(p.lastRecoveryPoint), healthStatus = tostring(p.healthStatus), isScheduledForDeferredDelete = tostring(p.isScheduledForDeferredDelete), deferredDeleteTimeInUTC = tostring(p.deferredDeleteTimeInUTC), deferredDeleteTimeRemaining = tostring(p.deferredDeleteTimeRemaining), softDeleteRetentionPeriod = tostring(p.softDeleteRetentionPeriod), extendedProperties = p.extendedProperties"""
+| project {_ITEM_COLUMNS}"""
+
+# The items of one subscription's VMs, wherever their vaults lie, in the order of `VMS`.
+ITEMS_OF = f"""recoveryservicesresources
+| where type =~ 'microsoft.recoveryservices/vaults/backupfabrics/protectioncontainers/protecteditems'
+| extend p = parse_json(properties)
+| where tostring(p.backupManagementType) =~ 'AzureIaasVM'
+| extend source = split(tolower(coalesce(tostring(p.sourceResourceId), tostring(p.virtualMachineId), tostring(p.dataSourceInfo.resourceID))), '/')
+| where tostring(source[2]) == {{subscription}}
+| extend key = strcat(tostring(source[4]), '|', tostring(source[8]), '|', tolower(id)){{after}}{{through}}
+| order by key asc
+| project key, {_ITEM_COLUMNS}"""
 
 POLICIES = """recoveryservicesresources
 | where type =~ 'microsoft.recoveryservices/vaults/backuppolicies'
@@ -57,12 +92,25 @@ JOBS = """recoveryservicesresources
 | project id, entityFriendlyName = tostring(p.entityFriendlyName), operation = tostring(p.operation), status = tostring(p.status), startTime = tostring(p.startTime), endTime = tostring(p.endTime), errorDetails = p.errorDetails"""
 
 _AFTER = "\n| where strcmp(key, {key}) > 0"
+_THROUGH = "\n| where strcmp(key, {key}) <= 0"
 
 
 def walk(query: str, after: str = "") -> str:
     """Give the query for the rows after a key."""
     condition = _AFTER.replace("{key}", quoted(after)) if after else ""
     return query.replace("{after}", condition, 1)  # once: names in the query may say anything
+
+
+def items_of(subscription: str, through: str) -> str:
+    """Give the query for the items of a subscription's VMs, up to and with a VM's key."""
+    condition = _THROUGH.replace("{key}", quoted(beyond(through))) if through else ""
+    query = ITEMS_OF.replace("{subscription}", quoted(subscription.lower()), 1)
+    return query.replace("{through}", condition, 1)
+
+
+def beyond(vm: str) -> str:
+    """Give the key after all items of a VM, and before the next VM."""
+    return f"{vm}|~"
 
 
 def quoted(text: str) -> str:

@@ -126,6 +126,11 @@ def virtual_machine(subscription: str, group: str, name: str) -> ArmId:
     return ArmId.of(subscription, group, "Microsoft.Compute", (("virtualMachines", name),))
 
 
+def local_key(vm: ArmId) -> str:
+    """Give ``group|name`` in lower case: unique within a subscription, and the order of walks."""
+    return f"{vm.group}|{vm.name}".lower()
+
+
 def vault_of(inside: ArmId) -> ArmId:
     """Give the vault that a policy, container, item or job lies in.
 

@@ -52,6 +52,7 @@ class SweepPage(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag
     sweep: str
     started_at: datetime
     cursor: str = ""
+    tries: int = 0  # of this page, at faults that pass
     trace: str = ""
     v: int = VERSION
 

@@ -101,10 +101,13 @@ class FakeLedger(_Fake):
         await self._called("marks")
         return dict(self._marks)
 
-    async def subscription_rows(self, subscription: str) -> AsyncIterator[Sequence[Row]]:
+    async def subscription_rows(
+        self, subscription: str, *, after: str = "", through: str = ""
+    ) -> AsyncIterator[Sequence[Row]]:
         await self._called("subscription_rows")
         prefix = f"{subscription.lower()}|"
-        bodies = [body for key, (body, _) in sorted(self._rows.items()) if key.startswith(prefix)]
+        first, last = prefix + after, prefix + (through or "~")
+        bodies = [body for key, (body, _) in sorted(self._rows.items()) if first < key <= last]
         for page in _pages(bodies):
             yield tuple(msgspec.json.decode(body, type=Row) for body in page)
 
