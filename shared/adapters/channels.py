@@ -69,6 +69,7 @@ def routing_of(settings: Settings, present: dict[str, Channel]) -> Routing:
         operators=settings.operators,
         mail=tuple(name for name in ("acs", "smtp") if name in present),
         teams=(DEFAULT,) if "teams" in present else (),
+        sandbox=settings.observing,
     )
 
 

@@ -161,3 +161,11 @@ def test_texts_that_are_no_address_are_refused(text):
 def test_a_huge_tag_costs_nothing_and_reaches_at_most_ten():
     found = find({"owner": " ".join(f"u{n}@x.org" for n in range(500)) + "x" * 10_000})
     assert len(found.routes) == 10
+
+
+def test_in_observe_mode_only_the_operators_hear():
+    sandbox = Routing(operators=("ops@contoso.com",), mail=("smtp",), sandbox=True)
+    found = find({"owner": "owner@contoso.com"}, to=("mail:a@contoso.com",), routing=sandbox)
+
+    assert "ops@contoso.com" in str(found.routes)
+    assert "owner@contoso.com" not in str(found.routes)
