@@ -91,7 +91,7 @@ upload_rules() {
     echo "rules: $rules uploaded"
   else
     echo "rules: none yet. Copy rules.sample.yaml to rules.yaml, make it yours, run this again;"
-    echo "       until then every VM waits and nothing is changed."
+    echo "       until then nothing is enrolled."
   fi
 }
 

@@ -1,5 +1,7 @@
 """No secret in any file, and none in any commit."""
 
+# ruff: noqa: ISC003 - planted secrets are in pieces, or the scan would find them here
+
 from __future__ import annotations
 
 import re
