@@ -5,7 +5,7 @@ Reading is strict and total: a body becomes one of the variants below or a refus
 
 from dataclasses import dataclass
 
-from simulator.arm import Call, PrincipalKind
+from simulator.arm import Call, Json, PrincipalKind
 from simulator.backup import refusals
 from simulator.backup.formats import Fields, fields_of, text_of
 from simulator.backup.names import VM_TYPE, VmName
@@ -100,8 +100,13 @@ def _disks(extended: Fields) -> Fields | None:
     if given is None:
         return None
     chosen = fields_of(given)
-    luns = chosen.get("diskLunList")
-    if not isinstance(luns, list) or not all(type(lun) is int and lun >= 0 for lun in luns):
+    given_luns = chosen.get("diskLunList")
+    # az 2.91 sends ["0"], older ones [0]; the service's own JSON reader takes both (assumed).
+    luns: list[Json] = [
+        int(lun) if isinstance(lun, str) and lun.isdigit() else lun
+        for lun in (given_luns if isinstance(given_luns, list) else [None])
+    ]
+    if not all(type(lun) is int and lun >= 0 for lun in luns):
         raise refusals.bad_input("diskLunList")
     included = chosen.get("isInclusionList", False)
     if not isinstance(included, bool):
