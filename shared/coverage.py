@@ -1,4 +1,4 @@
-"""Counting for the coverage page: only what changed, once a minute (docs/adr/coverage.md).
+"""Counting for the coverage page: only what changed, once a minute (ADR 6).
 
 Called by the timer `sweep` after it has released what is due. Every outcome written to the ledger
 changes its subscription's mark; here the subscriptions whose mark differs from the one they were

@@ -235,8 +235,12 @@ class Pace(Protocol):
     async def slot(self, subscription: str, *, urgent: bool) -> float:
         """Wait up to 2 s for a token of this subscription's budget; then give the seconds to wait.
 
-        0.0 means go. A positive answer means: put the work off by that much.
+        0.0 means go, and `done` must be said afterwards, however it went. A positive answer
+        means: put the work off by that much.
         """
+
+    def done(self, subscription: str) -> None:
+        """Say that the work is over for which `slot` gave 0.0."""
 
     def may_read(self, subscription: str, action: str) -> float:
         """Seconds until a Backup read of this action fits our share; 0.0: now."""
@@ -292,7 +296,7 @@ class Ledger(Protocol):
         ...
 
     async def marks(self) -> Mapping[str, str]:
-        """Give every subscription's mark: another text after each outcome (docs/adr/coverage.md)."""
+        """Give every subscription's mark: another text after each outcome (ADR 6)."""
 
     # long waits: an index of `until`, in slices, so that no timer scans the ledger
     async def put_due(self, vm: ArmId, at: datetime) -> None: ...

@@ -14,6 +14,7 @@ from shared.domain.coverage import SeenJob
 from shared.domain.model import ProtectionState
 from shared.domain.records import DecisionKind, Transition
 from shared.domain.states import State
+from shared.errors import BadRules
 from shared.web.exports import safe
 from tests.fakes.azure import fault
 from tests.unit.domain import worlds
@@ -125,6 +126,18 @@ async def test_a_timer_that_did_not_run_is_missed():
     text = await found.text("/api/coverage")
 
     assert "not run lately: sweep, notices" in text
+
+
+async def test_rules_that_cannot_be_used_are_said_and_the_page_still_works():
+    found = await page()
+    assert f"version {found.house.rules.rules.version} runs" in await found.text("/api/coverage")
+
+    async def failing():
+        raise BadRules(())
+
+    found.house.rules.current = failing
+
+    assert "nothing is decided" in await found.text("/api/coverage")
 
 
 async def test_a_long_list_is_walked_page_by_page_without_loss():
