@@ -37,7 +37,7 @@ from shared.errors import AzureFault, Conflict, Disposition
 from shared.gather import asked_anew, gather, past_of
 from shared.ledger_rows import changed_by_others, move, observed
 from shared.outcome import recorded
-from shared.ports import Ports, Subject
+from shared.ports import Etag, Ports, Subject
 from shared.settle import resolve
 
 MESSAGE_WAIT = timedelta(minutes=15)  # longer waits are rows (DESIGN §3.4)
@@ -45,6 +45,7 @@ IN_FLIGHT = "in-flight"  # the settlement looks again, because of the row's `aga
 AFTER_FAULT = timedelta(minutes=2)
 AFTER_REFUSAL = timedelta(hours=1)
 _VAULTS_TRIED = 20
+_ENDED_BY_BACKUP = frozenset({"FIRST_BACKUP_OVERDUE", "FIRST_BACKUP_FAILED"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +75,17 @@ async def reconcile(ports: Ports, work: WorkItem, by: str, *, backlog: bool = Fa
     if asks_azure and (seconds := await ports.pace.slot(vm.subscription, urgent=not backlog)):
         await ports.queues.send(work, delay=seconds, backlog=backlog)
         return "paced"
+    try:
+        return await _claimed(ports, work, by, seen, backlog=backlog)
+    finally:
+        if asks_azure:
+            ports.pace.done(vm.subscription)
+
+
+async def _claimed(
+    ports: Ports, work: WorkItem, by: str, seen: tuple[Row, Etag] | None, *, backlog: bool
+) -> str:
+    """Claim the VM, reconcile it, release it."""
     held = await claim(ports.ledger, work, by, ports.clock.now(), seen)
     if isinstance(held, Passed):
         telemetry.count("enrollment.folded", why=held.why)
@@ -170,7 +182,8 @@ async def _decided(ports: Ports, held: Held, work: WorkItem, trace: str) -> _Don
         if isinstance(sent, Sent):
             row = replace(held.row, intent=sent.intent)
             row = move(row, On.SENT, now, describe(verdict.decision), trace=trace)
-            return _Done(row=row, outcome=verdict.kind)
+            done = _Done(row=row, outcome=verdict.kind)
+            return await _told(ports, done, snapshot, verdict, trace)
         if sent.full is None:
             later = now + timedelta(seconds=sent.seconds)
             return _waiting(move(row, On.WAIT, now, sent.why), later, sent.why)
@@ -185,7 +198,10 @@ async def _decided(ports: Ports, held: Held, work: WorkItem, trace: str) -> _Don
 async def _told(
     ports: Ports, done: _Done, snapshot: Snapshot, verdict: Verdict, trace: str
 ) -> _Done:
-    """Open, update or resolve the VM's notice; written before anything is sent."""
+    """Open, update or resolve the VM's notice; written before anything is sent.
+
+    A change that was only sent resolves nothing: its settlement does, unless a cause stands on.
+    """
     row = done.row
     notable = tuple(
         one for one in row.findings if one.severity is Severity.BLOCKER or one.code in verdict.tell
@@ -205,11 +221,15 @@ async def _told(
             trace=trace,
         )
         await ports.notices.report(subject, notable, snapshot.at)
-        return _Done(row=replace(row, notified=True), outcome=done.outcome, until=done.until)
-    if row.notified and done.outcome not in {"Wait", "observed"}:
+        standing = tuple(one.code for one in notable if one.code not in _ENDED_BY_BACKUP)
+        row = replace(row, notified=True, standing=standing)
+        return _Done(row=row, outcome=done.outcome, until=done.until)
+    row = replace(row, standing=())
+    changing = isinstance(verdict.decision, Change) and done.outcome != "observed"
+    if row.notified and not changing and done.outcome != "Wait":
         await ports.notices.clear(snapshot.id, row.why, snapshot.at, trace)
         return _Done(row=replace(row, notified=False), outcome=done.outcome, until=done.until)
-    return done
+    return _Done(row=row, outcome=done.outcome, until=done.until)
 
 
 def _next_step(until: datetime | None) -> str:

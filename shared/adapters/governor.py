@@ -43,7 +43,8 @@ _EAGER = 1.25  # a turn is told somewhat early: a budget that comes back faster 
 _SLOWEST = 0.5  # turns a second, however little was granted lately
 _AHEAD = 900.0  # seconds, at most, between the first turn that is told and the last
 _WATCHED = 0.4  # share of an hourly budget that the watch may use (DESIGN §3.6)
-_UNUSED = timedelta(seconds=5)  # by then a grant has led to a change, or to none
+_LOST = timedelta(minutes=5)  # no reconcile takes so long
+_ABREAST = 12  # reconciles of one subscription at once: the host runs two dozen messages
 _GRANTED = timedelta(seconds=120)  # an enable that nobody told us the end of is over by then
 
 
@@ -117,6 +118,10 @@ class Governor:
             if urgent:
                 self._urgent[key] -= 1
 
+    def done(self, subscription: str) -> None:
+        if granted := self._granted.get(subscription.lower()):
+            granted.popleft()
+
     def may_read(self, subscription: str, action: str) -> float:
         key = subscription.lower()
         if self._urgent[key]:
@@ -159,8 +164,6 @@ class Governor:
     def answered(self, drawn: Drawn, headers: Mapping[str, str]) -> None:
         """Learn what is left from an answer's headers, names in any case."""
         now = self._clock.now()
-        if drawn.kind == "writes" and (granted := self._granted.get(drawn.subscription)):
-            granted.popleft()
         lower = {name.lower(): value for name, value in headers.items()}
         for key, remaining in _remaining(drawn, lower):
             self._meters[key].read(remaining, now)
@@ -193,6 +196,8 @@ class Governor:
             return _TURN
         now = self._clock.now()
         underway = len(self._underway(subscription, now))
+        if underway >= _ABREAST:
+            return _TURN
         waits = [meter.wait(now, self._instances, underway) for meter in self._gates(subscription)]
         return max(waits, default=0.0)
 
@@ -204,9 +209,9 @@ class Governor:
         underway.append(now)
 
     def _underway(self, subscription: str, now: datetime) -> deque[datetime]:
-        """Give the grants whose change has not been answered; most looks end without any."""
+        """Give the grants whose work is not over."""
         granted = self._granted[subscription]
-        while granted and now - granted[0] >= _UNUSED:
+        while granted and now - granted[0] >= _LOST:
             granted.popleft()
         return granted
 

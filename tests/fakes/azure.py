@@ -347,9 +347,7 @@ class FakeBackup:
         """
         harmless = {ProtectionState.STOPPED, ProtectionState.FAILED}
         return any(
-            item.source == change.vm
-            and item.vault != change.vault
-            and item.state not in harmless
+            item.source == change.vm and item.vault != change.vault and item.state not in harmless
             for item in self.stored.values()
         )
 
@@ -669,10 +667,14 @@ class FakePace:
     vault_wait: float = 30.0
     in_flight: Counter[str] = field(default_factory=Counter)
     asked: list[tuple[str, bool]] = field(default_factory=list)
+    finished: list[str] = field(default_factory=list)
 
     async def slot(self, subscription: str, *, urgent: bool) -> float:
         self.asked.append((subscription, urgent))
         return self.slot_wait
+
+    def done(self, subscription: str) -> None:
+        self.finished.append(subscription)
 
     def may_read(self, subscription: str, action: str) -> float:
         return self.read_wait

@@ -144,6 +144,27 @@ async def test_an_instance_takes_its_part_of_what_is_left(headers):
 
     assert granted == [0.0, 0.0, 2.0]  # two of the seven are a third
 
+    pace.done(SUB)
+    assert await pace.slot(SUB, urgent=True) == 0.0  # the look is over, and drew nothing
+
+
+async def test_one_subscription_leaves_room_for_another():
+    pace = governor(FakeClock(speed=1e9))
+    granted = 0
+    while await pace.slot(SUB, urgent=True) == 0.0:
+        granted += 1
+
+    assert granted == 12
+    assert await pace.slot(OTHER, urgent=True) == 0.0
+
+
+async def test_what_is_put_off_comes_back_one_behind_the_other():
+    pace = governor(FakeClock(speed=1e9))
+    pace.answered(put(), left("subscription-writes", 0))
+    turns = [await pace.slot(SUB, urgent=True) for _ in range(5)]
+
+    assert turns == [2.0, 4.0, 6.0, 8.0, 10.0]
+
 
 @pytest.mark.parametrize(
     "headers",
@@ -389,6 +410,7 @@ async def test_a_burst_over_several_instances_uses_the_budget_and_hardly_ever_ov
         for pace in paces:
             if left_to_do and pace._wait(SUB, urgent=True) <= 0:
                 pace._grant(SUB)
+                pace.done(SUB)
                 left_to_do -= bucket.put(pace)
         clock.advance(tick)
 
