@@ -7,6 +7,34 @@ from simulator.arm import BY_GATEWAY, Call, Refusal, Reply, Route
 from simulator.world import Body, World
 
 KNOB = "providers.unregistered"
+#: Where vaults can be made: display names, as the provider lists them (assumed, a selection).
+REGIONS = "providers.vault_regions"
+_VAULT_REGIONS = (
+    "East US",
+    "East US 2",
+    "Central US",
+    "South Central US",
+    "West US 2",
+    "West US 3",
+    "Canada Central",
+    "Brazil South",
+    "North Europe",
+    "West Europe",
+    "UK South",
+    "France Central",
+    "Germany West Central",
+    "Norway East",
+    "Sweden Central",
+    "Switzerland North",
+    "UAE North",
+    "South Africa North",
+    "Central India",
+    "Southeast Asia",
+    "East Asia",
+    "Japan East",
+    "Korea Central",
+    "Australia East",
+)
 ONE = "/subscriptions/{s}/providers/{namespace}"
 
 
@@ -20,6 +48,7 @@ def attach(world: World) -> None:
         KNOB, [], 'providers that refuse writes until registered: "namespace" or "sub/namespace"'
     )
     world.knobs.declare(UNDER_WAY, [], 'providers somebody is registering: "sub/namespace"')
+    world.knobs.declare(REGIONS, list(_VAULT_REGIONS), "regions where vaults can be made")
 
 
 def check_registered(world: World, call: Call, provider: str) -> None:
@@ -106,8 +135,16 @@ def _shown(world: World, subscription: str, namespace: str) -> Body:
         "namespace": namespace,
         "registrationPolicy": "RegistrationRequired",
         "registrationState": state,
-        "resourceTypes": [],
+        "resourceTypes": _types(world, namespace),
     }
+
+
+def _types(world: World, namespace: str) -> list[Body]:
+    """List what the product asks of a provider: where Azure Backup exists."""
+    if namespace.lower() != "microsoft.recoveryservices":
+        return []
+    regions = [str(region) for region in cast("list[object]", world.knobs.value(REGIONS))]
+    return [{"resourceType": "vaults", "locations": regions}]
 
 
 ROUTES: tuple[Route, ...] = tuple(

@@ -21,9 +21,22 @@ from shared.adapters.directory import ArmDirectory
 from shared.adapters.governor import Governor
 from shared.adapters.graph import GraphEstate
 from shared.adapters.index import GraphIndex
+from shared.adapters.network import ArmNetworks
+from shared.adapters.setup import ArmSetup
 from shared.domain.ids import ArmId, item_of, virtual_machine
 from shared.domain.model import DiskFacts, Lock
-from shared.ports import Backup, Clock, Directory, Estate, ItemIndex, Machines, Pace
+from shared.domain.network import Access, Network, NextHop, Nsg, Route, Rule
+from shared.ports import (
+    Backup,
+    Clock,
+    Directory,
+    Estate,
+    ItemIndex,
+    Machines,
+    Networks,
+    Pace,
+    Setup,
+)
 from shared.settings import Settings, read
 from simulator.server import Simulator, running
 from tests.fakes.azure import FakeAzure, fault
@@ -45,6 +58,118 @@ SILVER = VAULT.child("backupPolicies", "silver")
 DISK = ArmId.parse(f"{GROUP}/providers/Microsoft.Compute/disks/data")
 
 
+NIC = f"{GROUP}/providers/Microsoft.Network/networkInterfaces/nic1"
+SUBNET = f"{GROUP}/providers/Microsoft.Network/virtualNetworks/net/subnets/app"
+ROUTES = f"{GROUP}/providers/Microsoft.Network/routeTables/rt"
+NSG = f"{GROUP}/providers/Microsoft.Network/networkSecurityGroups/nsg"
+ASG = f"{GROUP}/providers/Microsoft.Network/applicationSecurityGroups/web"
+NETWORK = Network(
+    subnet="app",
+    private_address="10.1.0.4",
+    subnet_nsg=Nsg(
+        id=ArmId.parse(NSG),
+        rules=(
+            Rule(
+                name="deny-storage",
+                priority=200,
+                access=Access.DENY,
+                protocol="Tcp",
+                sources=(),
+                source_ports=("*",),
+                destinations=("Storage", "10.0.0.0/8"),
+                ports=("443",),
+                source_groups=(ASG,),
+            ),
+        ),
+    ),
+    routes=(
+        Route(name="out", prefix="0.0.0.0/0", next_hop=NextHop.APPLIANCE, address="10.9.9.9"),
+        Route(name="direct", prefix="Storage", next_hop=NextHop.INTERNET),
+    ),
+    application_groups=(ASG,),
+    service_endpoints=frozenset({"Microsoft.KeyVault"}),
+)
+CONNECTED: list[dict[str, Any]] = [
+    {
+        "id": NIC,
+        "type": "Microsoft.Network/networkInterfaces",
+        "location": "westeurope",
+        "properties": {
+            "ipConfigurations": [
+                {"name": "second", "properties": {"privateIPAddress": "10.1.0.9"}},
+                {
+                    "name": "first",
+                    "properties": {
+                        "primary": True,
+                        "privateIPAddress": "10.1.0.4",
+                        "subnet": {"id": SUBNET},
+                        "applicationSecurityGroups": [{"id": ASG}],
+                    },
+                },
+            ]
+        },
+    },
+    {
+        "id": SUBNET,
+        "type": "Microsoft.Network/virtualNetworks/subnets",
+        "properties": {
+            "addressPrefix": "10.1.0.0/24",
+            "networkSecurityGroup": {"id": NSG},
+            "routeTable": {"id": ROUTES},
+            "serviceEndpoints": [{"service": "Microsoft.KeyVault"}],
+        },
+    },
+    {
+        "id": NSG,
+        "type": "Microsoft.Network/networkSecurityGroups",
+        "location": "westeurope",
+        "properties": {
+            "securityRules": [
+                {
+                    "name": "deny-storage",
+                    "properties": {
+                        "priority": 200,
+                        "direction": "Outbound",
+                        "access": "Deny",
+                        "protocol": "Tcp",
+                        "sourceApplicationSecurityGroups": [{"id": ASG}],
+                        "sourcePortRange": "*",
+                        "destinationAddressPrefix": "",
+                        "destinationAddressPrefixes": ["Storage", "10.0.0.0/8"],
+                        "destinationPortRange": "443",
+                    },
+                },
+                {
+                    "name": "allow-ssh",
+                    "properties": {"priority": 100, "direction": "Inbound", "access": "Allow"},
+                },
+            ]
+        },
+    },
+    {
+        "id": ROUTES,
+        "type": "Microsoft.Network/routeTables",
+        "location": "westeurope",
+        "properties": {
+            "routes": [
+                {
+                    "name": "out",
+                    "properties": {
+                        "addressPrefix": "0.0.0.0/0",
+                        "nextHopType": "VirtualAppliance",
+                        "nextHopIpAddress": "10.9.9.9",
+                    },
+                },
+                {
+                    "name": "direct",
+                    "properties": {"addressPrefix": "Storage", "nextHopType": "Internet"},
+                },
+            ]
+        },
+    },
+]
+
+
 def _vm(vm: ArmId) -> dict[str, Any]:
     disk = {"lun": 0, "name": "data", "createOption": "Attach", "managedDisk": {"id": str(DISK)}}
     return {
@@ -57,6 +182,7 @@ def _vm(vm: ArmId) -> dict[str, Any]:
             "provisioningState": "Succeeded",
             "timeCreated": "2026-01-31T08:00:00Z",
             "hardwareProfile": {"vmSize": "Standard_D2s_v5"},
+            "networkProfile": {"networkInterfaces": [{"id": NIC}]},
             "storageProfile": {"osDisk": {"osType": "Linux", "name": "os"}, "dataDisks": [disk]},
         },
     }
@@ -137,6 +263,8 @@ class Stage(Protocol):
     machines: Machines
     backup: Backup
     directory: Directory
+    networks: Networks
+    setup: Setup
     index: ItemIndex
     estate: Estate
     pace: Pace
@@ -169,6 +297,11 @@ class MemoryStage(FakeAzure):
         now = self.clock.now()
         items = [parse_item(body, now) for body in ITEMS]
         self.backup.put(*(item for item in items if item is not None))
+        for body in POLICIES:
+            self.setup.bodies[ArmId.parse(body["id"]).key] = body["properties"]
+        for body in VMS:
+            self.networks.connected[ArmId.parse(body["id"]).key] = (NETWORK,)
+        self.backup.deny(STOPPED, "VirtualMachineAlreadyProtected", "It is.", "Do not.")
         self.estate.groups[SUB, "rg-web"] = ({"team": "web"}, "")
         self.estate.tags[SUB] = {"owner": "ops"}
         self.estate.lock_list.append(LOCK)
@@ -201,6 +334,20 @@ class MemoryStage(FakeAzure):
         self.estate.page_size = rows
 
 
+class _Moving:
+    """A clock that moves the simulator's by every wait, so that what is followed comes to its end."""
+
+    def __init__(self, sim: Simulator, clock: SimulatedClock) -> None:
+        self._sim = sim
+        self._clock = clock
+        self.now = clock.now
+        self.synchronize = clock.synchronize
+
+    def real_seconds(self, delay: float) -> float:
+        self._sim.clock.advance(delay)
+        return 0.0
+
+
 class SimulatorStage:
     """The adapters, over TLS and with a managed identity's token."""
 
@@ -218,6 +365,8 @@ class SimulatorStage:
         self.backup = ArmBackup(clients, clock)
         self.estate = GraphEstate(clients, settings, clock)
         self.directory = ArmDirectory(clients, settings, clock, self.estate)
+        self.networks = ArmNetworks(clients, settings, clock)
+        self.setup = ArmSetup(clients, settings, _Moving(sim, clock))
         self.index = GraphIndex(clients, settings, clock, self.estate, self.directory)
         self.pace = governor
 
@@ -289,6 +438,7 @@ SEED: Mapping[str, Any] = {
             "type": "Microsoft.Authorization/locks",
             "properties": {"level": LOCK.level},
         },
+        *CONNECTED,
         *VMS,
         *VAULTS,
         *POLICIES,

@@ -8,19 +8,33 @@ from contextlib import suppress
 from datetime import timedelta
 
 import pytest
+from msgspec import structs
 
-from shared.domain.ids import item_of, virtual_machine
+from shared.domain.ids import ArmId, item_of, virtual_machine
 from shared.domain.model import Frequency, OsType, PolicyKind, ProtectionState
+from shared.domain.policycode import Keep as Same
+from shared.domain.policycode import plan as compare
+from shared.domain.policycode import to_body
 from shared.domain.records import ChangeKind
+from shared.domain.rules.declared import (
+    DeclaredPolicy,
+    Hardening,
+    Keep,
+    Kind,
+    Redundancy,
+    Timetable,
+)
 from shared.errors import AzureFault
 from shared.ports import Change, Job
 from tests.contract.stages import (
     DELETED,
     DISK,
     GOLD,
+    GROUP,
     LAG,
     LOCK,
     NAMESAKE,
+    NETWORK,
     OTHER,
     SECOND,
     SILVER,
@@ -34,6 +48,7 @@ from tests.contract.stages import (
 )
 
 ITEM = item_of(VAULT, VM)
+NEW_GROUP = f"/subscriptions/{SUB}/resourceGroups/rg-new"
 SETTLED = 400.0  # seconds in which any change has ended
 
 
@@ -351,3 +366,94 @@ async def test_with_budgets_untouched_nothing_waits(azure):
     assert await azure.pace.vault_slot(VAULT) == 0.0
     azure.pace.settled(VAULT)
     assert azure.pace.may_read(SUB, "Microsoft.RecoveryServices/vaults/backupJobs/read") == 0.0
+
+
+# --- networks, regions, Azure's own validation ---------------------------------------------------
+
+
+async def test_the_network_of_a_vms_interfaces_is_read(azure):
+    vm = await azure.machines.machine(VM)
+
+    assert await azure.networks.interfaces(vm) == (NETWORK,)
+
+
+async def test_the_regions_where_vaults_can_be_are_known(azure):
+    regions = await azure.directory.regions(SUB)
+
+    assert {"westeurope", "koreacentral", "germanywestcentral"} <= regions
+    assert "antarctica" not in regions
+
+
+async def test_azure_says_yes_or_no_to_a_vm_with_its_code_and_recommendation(azure):
+    yes = await azure.backup.pre_validate(VM, "westeurope", VAULT)
+    no = await azure.backup.pre_validate(STOPPED, "westeurope", VAULT)
+
+    assert (yes.vault, yes.code) == (VAULT, "")
+    assert no.code == "VirtualMachineAlreadyProtected"
+    assert no.message
+    assert no.recommendation
+
+
+# --- policies and vaults as code -----------------------------------------------------------------
+
+DECLARED = DeclaredPolicy(
+    name="declared",
+    kind=Kind.ENHANCED,
+    schedule=Timetable(daily="23:00"),
+    keep=Keep(days=45),
+)
+
+
+async def test_a_declared_policy_is_made_read_back_as_declared_and_changed(azure):
+    policy = VAULT.child("backupPolicies", DECLARED.name)
+    assert await azure.setup.policy(policy) is None
+
+    await azure.setup.put_policy(policy, to_body(DECLARED))
+    there = await azure.setup.policy(policy)
+    assert compare(DECLARED, there) == Same(name="declared")
+
+    longer = structs.replace(DECLARED, keep=Keep(days=60))
+    assert compare(longer, there).differences == ("keep.days: 45 -> 60",)
+    await azure.setup.put_policy(policy, to_body(longer))
+    assert compare(longer, await azure.setup.policy(policy)) == Same(name="declared")
+
+
+async def test_a_policy_with_vms_under_it_is_changed_and_followed_to_its_end(azure):
+    await enrolled(azure)
+    longer = structs.replace(DECLARED, name="gold", keep=Keep(days=99))
+
+    await azure.setup.put_policy(GOLD, to_body(longer))
+
+    assert compare(longer, await azure.setup.policy(GOLD)) == Same(name="gold")
+
+
+async def test_a_hardened_vault_is_made_in_a_group_of_its_own_and_takes_policies(azure):
+    vault = ArmId.parse(f"{NEW_GROUP}/providers/Microsoft.RecoveryServices/vaults/rsv-new")
+    hardening = Hardening(redundancy=Redundancy.ZONE, tags={"backup": "yes"})
+    assert await azure.setup.vault(vault) is None
+
+    await azure.setup.put_vault(vault, "koreacentral", hardening)
+
+    made = await azure.setup.vault(vault)
+    assert (made.location, made.tags) == ("koreacentral", {"backup": "yes"})
+    assert (made.redundancy, made.immutability) == ("ZoneRedundant", "Unlocked")
+    assert (made.public_access, made.provisioning) == (False, "Succeeded")
+    await azure.setup.put_policy(vault.child("backupPolicies", "declared"), to_body(DECLARED))
+    assert [one.id for one in await azure.directory.vaults()].count(vault) == 1
+
+
+async def test_a_new_vault_that_says_404_at_first_is_followed_all_the_same(monkeypatch):
+    async with simulated() as stage:
+        identity = stage._sim.identity
+        monkeypatch.setitem(os.environ, "IDENTITY_ENDPOINT", identity["endpoint"])
+        monkeypatch.setitem(os.environ, "IDENTITY_HEADER", identity["header"])
+        stage._sim.world.knobs.turn({"backup.vault.first_404": "always"})
+        vault = ArmId.parse(f"{GROUP}/providers/Microsoft.RecoveryServices/vaults/late")
+
+        await stage.setup.put_vault(vault, "westeurope", Hardening())
+
+        assert (await stage.setup.vault(vault)).provisioning == "Succeeded"
+        calls = stage._sim.world.calls.since()
+        looks = [call.status for call in calls if "operationstatus" in call.path.lower()]
+        assert looks[0] == 404
+        assert looks[-1] == 200
