@@ -74,7 +74,7 @@ async def settle(ports: Ports, entry: InFlight, ending: Ending) -> bool:
         if row.claim is not None and row.claim.expires > now:
             return False
         settled = await _settled_row(ports, row, intent, ending, now)
-        if row.notified and not _look_again(row, intent, ending):
+        if row.notified and not row.standing and not _look_again(row, intent, ending):
             await ports.notices.clear(vm, "enrolled", now, intent.trace)
             settled = replace(settled, notified=False)
         try:

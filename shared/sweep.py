@@ -315,9 +315,9 @@ async def _recovery_point(ports: Ports, row: Row, item: ProtectedItem, now: date
         "recovery point seen",
         protected_at=now,
         last_recovery_point=item.last_recovery_point,
-        notified=False,
+        notified=fresh.notified and bool(fresh.standing),
     )
-    if fresh.notified:
+    if fresh.notified and not fresh.standing:
         await ports.notices.clear(vm, "protected", now, fresh.trace)
     try:
         await ports.ledger.replace(protected, etag)

@@ -114,7 +114,7 @@ def _look(target: str, identity: str, *, deleted: bool) -> Look | Ignored:
 def _object(text: str | bytes) -> Mapping[str, Any]:
     try:
         event = msgspec.json.decode(text)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
         raise BadMessage("not-json", str(error)) from error
     if isinstance(event, list) and len(event) == 1:
         event = event[0]
@@ -150,7 +150,7 @@ def without_personal_data(text: str) -> str:
     """
     try:
         event = msgspec.json.decode(text)
-    except (msgspec.MsgspecError, RecursionError):
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
         return text
     return msgspec.json.encode(_scrub(event, 0)).decode()
 

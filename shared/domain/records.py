@@ -123,6 +123,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     trace: str = ""
     sweep: str = ""  # the latest sweep that saw it
     notified: bool = False  # a notice is open
+    standing: tuple[str, ...] = ()  # its causes that neither enrolling nor a first backup removes
     enrolled_uid: str = ""  # vmId of the VM that was enrolled; another one is another VM
     tag_excluded_since: datetime | None = None
     passing_since: datetime | None = None  # since when a provisioning or power state is waited for

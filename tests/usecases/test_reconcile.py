@@ -386,3 +386,31 @@ async def test_disks_that_the_rule_leaves_out_are_left_out_of_the_put(house):
 
     assert row.state is State.ENROLLED
     assert house.backup.sent[0].excluded_luns == (0, 1)
+
+
+UNKNOWN_IS_DEFAULT = worlds.RULES.replace(
+    "  default: silver\n", "  default: silver\n  unknown_value: default\n"
+)
+
+
+async def test_an_advisory_worth_telling_is_told_at_once_and_stands_until_it_is_gone(house):
+    house.rules.rules = worlds.rules(UNKNOWN_IS_DEFAULT)
+    vm = worlds.vm(tags={"backup-tier": "glod"})
+    row = await enrolled(house, vm)
+
+    assert row.state is State.ENROLLED
+    assert house.notices.reported == [(vm.name, ("TAG_VALUE_UNKNOWN",))]
+
+    house.backup.finish_backup(item_of(VAULT.id, vm.id))
+    house.index.forget()
+    await house.play(1000)
+
+    assert (await house.row(vm.id)).state is State.PROTECTED
+    assert house.notices.cleared == []
+
+    house.machines.add(replace(vm, tags={"backup-tier": "silver"}))
+    await house.event(vm.id)
+    await house.play(60)
+
+    assert house.notices.cleared == [vm.name]
+    assert len(house.notices.reported) == 1

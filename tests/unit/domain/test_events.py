@@ -165,6 +165,7 @@ PARKED = [
     pytest.param("[]", "not-an-event", id="no event"),
     pytest.param(json.dumps([arm(), arm()]), "not-an-event", id="two events in one"),
     pytest.param("7", "not-an-event", id="a number"),
+    pytest.param('{"id":"\ud800"}', "not-json", id="half a character"),
     pytest.param(json.dumps({"id": "x"}), "not-an-event", id="no type"),
     pytest.param(json.dumps({**arm(), "data": None}), "no-data", id="no data"),
     pytest.param(json.dumps({**arm(), "data": "text"}), "no-data", id="data of a wrong type"),
