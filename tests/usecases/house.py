@@ -62,6 +62,7 @@ class FakeNotices:
     cleared: list[str] = field(default_factory=list)
     operators: list[str] = field(default_factory=list)
     said: dict[str, str] = field(default_factory=dict)  # to operators, by code
+    evidence: dict[str, str] = field(default_factory=dict)
     nobody: set[str] = field(default_factory=set)
 
     async def report(self, subject: Subject, findings: tuple[Finding, ...], now: datetime) -> None:
@@ -78,7 +79,7 @@ class FakeNotices:
     async def tell_operators(self, code: str, text: str, evidence: str, now: datetime) -> None:
         if code not in self.operators:
             self.operators.append(code)
-        self.said[code] = text
+        self.said[code], self.evidence[code] = text, evidence
 
     async def operators_clear(self, code: str, now: datetime) -> None:
         if code in self.operators:
