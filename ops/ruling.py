@@ -16,9 +16,9 @@ from ops.session import Session, run
 from shared.domain import estate
 from shared.domain.importer import imported
 from shared.domain.lint import Known, lint
-from shared.domain.policycode import Create, Keep, Refuse, Update
 from shared.domain.rules import Rules, parse
 from shared.domain.simulate import as_text, simulate
+from shared.ensure import Needed
 from shared.errors import BadMessage, BadRules, Problem
 
 PROBLEM_COLUMNS = ("file", "line", "column", "level", "message", "hint")
@@ -183,39 +183,53 @@ def ensure(
         typer.Option(help="Policy whose retention may be cut; existing points are deleted."),
     ] = None,
 ) -> None:
-    """[changing] Make the vaults' backup policies what the rules declare; never shortens by itself."""
+    """[changing] Make vaults and policies what the rules declare; never shortens by itself."""
 
     async def body(session: Session) -> Exit | None:
-        from ops.policies import planned, write_policy
+        from shared import ensure
 
-        found = await planned(session, vault or [], may_shorten or [])
-        show(
-            [
-                {"vault": one.vault.name, "policy": one.plan.name, **_told(one.plan)}
-                for one in found
-            ],
-            ("vault", "policy", "plan", "differences", "because"),
-            output,
-        )
-        refused = any(isinstance(one.plan, Refuse) for one in found)
-        changing = [one for one in found if isinstance(one.plan, Create | Update)]
+        needed = await ensure.plan(session.ports, may_shorten=may_shorten or (), only=vault or ())
+        show(_needed(needed), ("resource", "plan", "differences", "because"), output)
+        found = Exit.FOUND if needed.refused or needed.uncovered else None
+        writing = sum(one.writes for one in needed.policies)
         if not yes:
-            say(f"{len(changing)} policies would be written; with --yes they are.")
-        else:
-            for one in changing:
-                await write_policy(session, one)
-                say(f"written: {one.plan.name} in {one.vault.name}")
-        return Exit.FOUND if refused else None
+            say(f"{len(needed.vaults)} vaults and {writing} policies would be written: add --yes.")
+            return found
+        async for one in ensure.apply(session.ports, needed):
+            match one:
+                case ensure.Done():
+                    say(f"written: {one.resource}")
+                case ensure.Failed():
+                    say(f"refused: {one.resource}: {one.fault.code} {one.fault.message}")
+                    found = Exit.FOUND
+                case ensure.Tomorrow():
+                    say(f"{one.vault.name} has had its edits of the day: {one.left} are left, run "
+                        f"this again after {one.at:%Y-%m-%d %H:%M} UTC")  # fmt: skip
+                    found = Exit.STOPPED
+        return found
 
     run(settings, body)
 
 
-def _told(plan: Create | Keep | Update | Refuse) -> dict[str, Any]:
-    return {
-        "plan": type(plan).__name__.lower(),
-        "differences": getattr(plan, "differences", ()),
-        "because": getattr(plan, "because", ()) or getattr(plan, "shortens", ()),
-    }
+def _needed(needed: Needed) -> list[dict[str, Any]]:
+    """Give a line per vault, region and policy that is not as declared, and per policy that is."""
+    return [
+        *({"resource": str(one.vault), "plan": "create"} for one in needed.vaults),
+        *(
+            {"resource": str(one.vault), "plan": "differs", "differences": one.differences}
+            for one in needed.differing
+        ),
+        *({"resource": region, "plan": "no vault"} for region in needed.uncovered),
+        *(
+            {
+                "resource": str(one.policy),
+                "plan": type(one.plan).__name__.lower(),
+                "differences": getattr(one.plan, "differences", ()),
+                "because": getattr(one.plan, "because", ()) or getattr(one.plan, "shortens", ()),
+            }
+            for one in needed.policies
+        ),
+    ]
 
 
 def _parsed(file: Path) -> Rules:

@@ -16,23 +16,18 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from shared import telemetry
-from shared.domain.coverage import (
-    NO_VM,
+from shared.domain.coverage import NO_VM, Standing, Summary, counted, doubt, doubted
+from shared.domain.records import Row, SweepMark
+from shared.domain.sheets import (
     Day,
     JobSheet,
     SeenJob,
-    Standing,
-    Summary,
     TrendSheet,
     VaultRoom,
     VaultSheet,
-    counted,
-    doubt,
-    doubted,
     job_sheet,
     with_today,
 )
-from shared.domain.records import Row, SweepMark
 from shared.errors import AzureFault, Disposition
 from shared.ports import Ports
 

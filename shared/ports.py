@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
-from shared.domain.coverage import Entry, SeenJob, Sheet, Summary
+from shared.domain.coverage import Entry, Summary
 from shared.domain.findings import Finding
 from shared.domain.ids import ArmId
 from shared.domain.messages import Message
@@ -37,6 +37,7 @@ from shared.domain.records import (
     Row,
     SweepMark,
 )
+from shared.domain.sheets import SeenJob, Sheet
 from shared.errors import Problem
 
 if TYPE_CHECKING:  # intake must not pay for what it does not use, such as a YAML parser

@@ -17,7 +17,8 @@ import msgspec
 
 from shared.adapters.stores import Stores, TableName
 from shared.adapters.tables import Entity, columns_of
-from shared.domain.coverage import Entry, JobSheet, Sheet, Summary, TrendSheet, VaultSheet
+from shared.domain.coverage import Entry, Summary
+from shared.domain.sheets import JobSheet, Sheet, TrendSheet, VaultSheet
 from shared.errors import Conflict
 
 SUMMARIES, SHEETS = "summaries", "sheets"

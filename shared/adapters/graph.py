@@ -30,9 +30,9 @@ from shared.adapters.bodies.reading import (
 from shared.adapters.clients import Clients
 from shared.adapters.faults import asking, fault_of
 from shared.adapters.kept import Kept
-from shared.domain.coverage import SeenJob
 from shared.domain.ids import ArmId
 from shared.domain.model import DiskFacts, Lock, Policy, ProtectedItem, Tags, region_of
+from shared.domain.sheets import SeenJob
 from shared.errors import AzureFault
 from shared.ports import Clock, Page, SeenVm
 from shared.settings import Settings

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from shared.domain.coverage import Day, JobSheet
+from shared.domain.sheets import Day, JobSheet
 from shared.web.view import Slice, percent
 
 DAYS = 90

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from shared.domain.catalogue import CATALOGUE
-from shared.domain.coverage import MEANING, JobSheet, SeenJob, Standing
+from shared.domain.coverage import MEANING, Standing
 from shared.domain.limits import LIMITS
+from shared.domain.sheets import JobSheet, SeenJob
 from shared.errors import AzureFault, BadRules
 from shared.ports import Ports
 from shared.web import auth, charts

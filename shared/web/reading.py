@@ -12,19 +12,9 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from shared.domain.coverage import (
-    Cell,
-    Entry,
-    JobSheet,
-    Sheet,
-    Standing,
-    Summary,
-    TrendSheet,
-    VaultSheet,
-    cells,
-    doubted,
-)
+from shared.domain.coverage import Cell, Entry, Standing, Summary, cells, doubted
 from shared.domain.ids import virtual_machine
+from shared.domain.sheets import JobSheet, Sheet, TrendSheet, VaultSheet
 from shared.errors import Conflict
 from shared.ports import Ports
 from shared.web.filters import Filters

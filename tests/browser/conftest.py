@@ -18,10 +18,10 @@ import pytest
 from aiohttp import web
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
-from shared.domain.coverage import Day, SeenJob, TrendSheet
 from shared.domain.findings import Finding, Remedy, Severity
 from shared.domain.model import ProtectionState
 from shared.domain.records import Transition
+from shared.domain.sheets import Day, SeenJob, TrendSheet
 from shared.domain.states import State
 from shared.web.http import Request
 from shared.web.routes import respond

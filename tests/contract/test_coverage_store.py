@@ -13,20 +13,10 @@ from shared.adapters import coverage as adapter
 from shared.adapters.coverage import TableCoverage
 from shared.adapters.ledger import TableLedger
 from shared.adapters.stores import Stores
-from shared.domain.coverage import (
-    Cell,
-    Day,
-    Entry,
-    JobSheet,
-    SeenJob,
-    Standing,
-    Summary,
-    TrendSheet,
-    VaultRoom,
-    VaultSheet,
-)
+from shared.domain.coverage import Cell, Entry, Standing, Summary
 from shared.domain.ids import virtual_machine
 from shared.domain.records import Claim, Row
+from shared.domain.sheets import Day, JobSheet, SeenJob, TrendSheet, VaultRoom, VaultSheet
 from shared.domain.states import State
 from shared.errors import Conflict
 from shared.ports import Coverage, Ledger

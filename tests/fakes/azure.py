@@ -20,7 +20,6 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any
 
-from shared.domain.coverage import SeenJob
 from shared.domain.ids import ArmId, item_of, local_key
 from shared.domain.model import (
     DiskFacts,
@@ -38,6 +37,7 @@ from shared.domain.network import Network
 from shared.domain.records import ChangeKind
 from shared.domain.rules import Rules
 from shared.domain.rules.declared import Hardening
+from shared.domain.sheets import SeenJob
 from shared.errors import AzureFault, Disposition
 from shared.ports import Accepted, Change, Job, Operation, Page, SeenVm
 

@@ -16,10 +16,11 @@ from itertools import count
 import msgspec
 
 from shared.adapters.keys import anywhere, instant
-from shared.domain.coverage import Entry, JobSheet, Sheet, Summary, TrendSheet, VaultSheet
+from shared.domain.coverage import Entry, Summary
 from shared.domain.ids import ArmId
 from shared.domain.messages import Message, NoticeItem, SweepPage, WorkItem, decode, encode
 from shared.domain.records import InFlight, Look, Parked, PersonDecision, Row, SweepMark
+from shared.domain.sheets import JobSheet, Sheet, TrendSheet, VaultSheet
 from shared.errors import Conflict
 from shared.ports import NO_CEILING, Etag
 

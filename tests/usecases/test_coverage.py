@@ -7,9 +7,10 @@ from datetime import timedelta
 import msgspec
 
 from shared.coverage import recount
-from shared.domain.coverage import JobSheet, SeenJob, Standing, TrendSheet, VaultSheet
+from shared.domain.coverage import Standing
 from shared.domain.ids import virtual_machine
 from shared.domain.records import Row, SweepMark
+from shared.domain.sheets import JobSheet, SeenJob, TrendSheet, VaultSheet
 from shared.domain.states import State
 from tests.fakes.azure import fault
 from tests.unit.domain import worlds

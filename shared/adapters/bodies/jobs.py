@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from shared.adapters.bodies.reading import Body, mapping, moment, number, rows, text, texts
-from shared.domain.coverage import SeenJob
+from shared.domain.sheets import SeenJob
 from shared.ports import Job, Operation
 
 _RUNNING = frozenset({"InProgress", "Cancelling"})

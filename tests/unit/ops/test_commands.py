@@ -337,3 +337,28 @@ def test_all_three_outputs_say_the_same(output, capsys):
         case Output.TABLE:
             assert "=a" in text
             assert "3" in text
+
+
+DECLARED = """
+declared:
+  policies:
+    - name: brand-new
+      kind: standard
+      schedule: {daily: "23:00"}
+      keep: {days: 30}
+"""
+
+
+def test_policies_are_shown_first_and_written_with_yes(terminal):
+    house = terminal.house
+    house.region()
+    house.rules.rules = worlds.rules(worlds.RULES + DECLARED)
+    (row,) = terminal.rows("policies", "ensure")
+    before = list(house.setup.puts)
+    done = terminal("policies", "ensure", "--yes")
+
+    assert row["plan"] == "create"
+    assert row["resource"].endswith("/brand-new")
+    assert before == []
+    assert "written:" in done.stderr
+    assert [put.name for put in house.setup.puts] == ["brand-new"]

@@ -10,9 +10,9 @@ from urllib.parse import quote
 
 import pytest
 
-from shared.domain.coverage import SeenJob
 from shared.domain.model import ProtectionState
 from shared.domain.records import DecisionKind, Transition
+from shared.domain.sheets import SeenJob
 from shared.domain.states import State
 from shared.errors import BadRules
 from shared.web.exports import safe

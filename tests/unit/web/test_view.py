@@ -11,26 +11,21 @@ from hypothesis import strategies as st
 
 from shared.domain.coverage import (
     CLAIMS,
-    DAYS_KEPT,
     NO_VM,
-    Day,
     Entry,
-    SeenJob,
     Standing,
-    TrendSheet,
     cells,
     counted,
     doubt,
     doubted,
     entry_of,
-    job_sheet,
     percentile,
     standing_of,
-    with_today,
 )
 from shared.domain.findings import Finding, Severity
 from shared.domain.ids import virtual_machine
 from shared.domain.records import Row, SweepMark
+from shared.domain.sheets import DAYS_KEPT, Day, SeenJob, TrendSheet, job_sheet, with_today
 from shared.domain.states import State
 from shared.web import charts
 from shared.web.filters import Filters
