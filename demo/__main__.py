@@ -12,7 +12,7 @@ import asyncio
 import json
 import sys
 import time
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,9 @@ SETTINGS = {
     "OPERATORS": "operators@contoso.example",
     "TEAMS_WEBHOOK_URL": "",
 }
+LONGEST = 1800  # simulated seconds a VM may be on its way beyond the script
+STILL = 60
+PASSING = frozenset({"", "Waiting", "Enrolling"})
 AFTER_MORNING = 300  # simulated seconds played after the jump
 
 
@@ -73,6 +76,7 @@ async def play(options: argparse.Namespace, console: Console) -> int:
     ) as estate:
         reality = Reality(estate, [row["vm"] for row in expected])
         await watch_until(estate, reality, console, scenario.PLAYED)
+        await until_still(estate, reality, console, expected)
         console.print("[bold]the night passes: the backups of the policies run[/bold]")
         morning = datetime.fromisoformat(scenario.MORNING)
         estate.clock.set_speed(0)
@@ -80,6 +84,7 @@ async def play(options: argparse.Namespace, console: Console) -> int:
         estate.clock.set_speed(SPEED)
         late = (morning - start).total_seconds() + AFTER_MORNING
         await watch_until(estate, reality, console, late)
+        await until_still(estate, reality, console, expected)
         reads = reality.backup_reads()
         rows = [await reality.row(row) for row in expected]
         letters.write(options.out, estate.inbox("teams"), estate.inbox("mail"))
@@ -105,6 +110,21 @@ async def watch_until(estate: Estate, reality: Reality, console: Console, until:
         await asyncio.sleep(0.25)
         for line in reality.news():
             console.print(line, highlight=False)
+
+
+async def until_still(
+    estate: Estate, reality: Reality, console: Console, expected: list[dict[str, Any]]
+) -> None:
+    """Play on while a VM is on its way, so that a slow machine changes nothing; with a bound."""
+    ends = estate.now() + timedelta(seconds=LONGEST)
+    before: list[str] = []
+    while estate.now() < ends:
+        states = [str((await reality.explained(row["vm"])).get("state")) for row in expected]
+        if states == before and not PASSING & set(states):
+            return
+        before = states
+        later = (estate.now() - datetime.fromisoformat(scenario.START)).total_seconds() + STILL
+        await watch_until(estate, reality, console, later)
 
 
 def enrollable(rows: list[dict[str, Any]]) -> int:

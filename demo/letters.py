@@ -47,6 +47,15 @@ def _texts(value: Any) -> list[str]:
             found.append(value["text"])
         elif isinstance(value.get("title"), str):
             found.append(f"[{value['title']}] {value.get('url', '')}")
-        for name in ("attachments", "content", "body", "items", "columns", "inlines", "facts", "actions"):
+        for name in (
+            "attachments",
+            "content",
+            "body",
+            "items",
+            "columns",
+            "inlines",
+            "facts",
+            "actions",
+        ):
             found += _texts(value.get(name))
     return found

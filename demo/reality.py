@@ -61,14 +61,16 @@ class Reality:
         self._letters = len(mails)
         cards = self._estate.inbox("teams")
         for card in cards[self._posted :]:
-            told = ", ".join(name for name in self._names if name in json.dumps(card["message"]))
+            told = ", ".join(
+                name for name in self._names if _names(name, json.dumps(card["message"]))
+            )
             yield f"{self._estate.now():%H:%M:%S}  card in Teams about {told}"
         self._posted = len(cards)
 
     async def row(self, expected: Mapping[str, Any]) -> dict[str, Any]:
         """Compare one VM with what was expected of it."""
         name = str(expected["vm"])
-        told = await self._explained(name)
+        told = await self.explained(name)
         row = told.get("row") or {}
         state = str(told.get("state", ""))
         blockers = sorted(
@@ -158,18 +160,19 @@ class Reality:
         opened: set[str] = set()
         resolved: set[str] = set()
         for card in self._cards():
-            if name in card:
+            if _names(name, card):
                 found = _CARD_NOTICE.search(card)
                 (resolved if "esolved" in card else opened).add(found[1] if found else card)
         for letter in self._mails():
             subject = str(letter["subject"])
-            if name not in subject:
+            if not _names(name, subject):
                 continue
             identity = letter["headers"].get(_NOTICE, subject)
             (resolved if "esolved" in subject else opened).add(identity)
         return {"notices": len(opened), "resolved": len(resolved)}
 
-    async def _explained(self, name: str) -> dict[str, Any]:
+    async def explained(self, name: str) -> dict[str, Any]:
+        """Ask the app about one VM."""
         resource = self._ids.get(name) or self._seeded(name)
         ready = self._estate.ready()
         host: Any = ready["host"]
@@ -187,6 +190,11 @@ class Reality:
             if str(body.get("name")) == name:
                 return str(body["id"])
         return ""
+
+
+def _names(name: str, text: str) -> bool:
+    """Tell whether a text names this VM, and not one whose name merely begins like it."""
+    return re.search(rf"(?<![\w.-]){re.escape(name)}(?![\w-])", text) is not None
 
 
 def _differs(what: str, agrees: bool) -> list[str]:
