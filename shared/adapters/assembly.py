@@ -48,6 +48,7 @@ def assemble(foundation: Foundation) -> tuple[Ports, Notifier]:
     from shared.adapters.directory import ArmDirectory
     from shared.adapters.graph import GraphEstate
     from shared.adapters.index import GraphIndex
+    from shared.adapters.last_good import TableLastGood
     from shared.adapters.network import ArmNetworks
     from shared.adapters.parked import TableParkedMessages
     from shared.adapters.people import TablePeople
@@ -61,7 +62,7 @@ def assemble(foundation: Foundation) -> tuple[Ports, Notifier]:
     estate = GraphEstate(clients, settings, clock)
     directory = ArmDirectory(clients, settings, clock, estate)
     queues = StorageQueues(stores, clock)
-    rules = rules_of(settings, clock, clients.credential)
+    rules = rules_of(settings, clock, clients.credential, TableLastGood(stores, clock))
     notifier = notifier_of(settings, clock, stores, queues, rules, clients)
     ports = Ports(
         settings=settings,

@@ -1,13 +1,15 @@
 """The rules in force (the `RulesSource` port): a blob in Azure, a file on a laptop.
 
 Looked for at most once per `RULES_CHECK_SECONDS`, read only if it changed. A copy with errors
-changes nothing: the last good one stays in force and `problems` tells what is wrong.
+changes nothing: the last good one stays in force and `problems` tells what is wrong. It is kept
+in a table too, since an instance that starts after the mistake has none in memory.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -45,11 +47,23 @@ class Copy(Protocol):
     async def aclose(self) -> None: ...
 
 
+class LastGood(Protocol):
+    """Where the last good copy is kept for instances that have never seen it."""
+
+    async def read(self) -> str:
+        """Give the text; "" if there is none."""
+
+    async def write(self, text: str) -> None: ...
+
+
 class StoredRules:
     """Answers the `RulesSource` port."""
 
-    def __init__(self, copy: Copy, settings: Settings, clock: Clock) -> None:
+    def __init__(
+        self, copy: Copy, settings: Settings, clock: Clock, good: LastGood | None = None
+    ) -> None:
         self._copy = copy
+        self._good = good
         self._clock = clock
         self._every = timedelta(seconds=settings.rules_check_seconds)
         self._lock = asyncio.Lock()
@@ -101,11 +115,29 @@ class StoredRules:
                 text, self._etag = found
                 self._rules = parse(text, self._copy.name)
                 self._wrong = None
+                await self._keep(text)
         except AzureFault as fault:
             self._unread = fault
             self._unread_since = self._unread_since or self._clock.now()
         except BadRules as wrong:
             self._wrong = wrong
+        if self._rules is None:
+            self._rules = await self._kept()
+
+    async def _keep(self, text: str) -> None:
+        if self._good is not None:
+            with suppress(AzureFault):  # the next instance that reads it keeps it
+                await self._good.write(text)
+
+    async def _kept(self) -> Rules | None:
+        """Give the copy that was good before this process began."""
+        if self._good is None:
+            return None
+        try:
+            text = await self._good.read()
+            return parse(text, self._copy.name) if text else None
+        except (AzureFault, BadRules):
+            return None
 
 
 class RulesFile:
@@ -183,7 +215,10 @@ class RulesBlob:
 
 
 def rules_of(
-    settings: Settings, clock: Clock, credential: Callable[[], AsyncTokenCredential]
+    settings: Settings,
+    clock: Clock,
+    credential: Callable[[], AsyncTokenCredential],
+    good: LastGood | None = None,
 ) -> StoredRules:
     """Give the source that `RULES_URI` names."""
     where = settings.rules_uri
@@ -192,7 +227,7 @@ def rules_of(
         copy = RulesBlob(where, settings, credential)
     else:
         copy = RulesFile(Path(where.removeprefix("file://")))
-    return StoredRules(copy, settings, clock)
+    return StoredRules(copy, settings, clock, good)
 
 
 def _in_account(url: str) -> str:

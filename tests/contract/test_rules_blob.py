@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 from azure.storage.blob.aio import BlobServiceClient, ContainerClient
 
+from shared.adapters.last_good import TableLastGood
 from shared.adapters.rules_source import rules_of
 from shared.errors import AzureFault
 from tests.fakes.azure import FakeClock
@@ -60,3 +61,27 @@ async def test_a_blob_is_read_when_it_changed(azurite, container):
     clock.advance(61)
     assert await source.current() is kept
     await source.aclose()
+
+
+async def test_the_last_good_copy_is_there_for_an_instance_that_starts_after_the_mistake(
+    azurite, container, instance
+):
+    blob = container.get_blob_client("team/rules.yaml")
+    settings = settings_for(AzureWebJobsStorage=azurite, RULES_URI=blob.url)
+    clock = FakeClock()
+    long = RULES + "".join(f"# {number:090}\n" for number in range(2_500))
+    await blob.upload_blob(long)
+    first = rules_of(settings, clock, no_credential, TableLastGood(instance(), clock))
+    version = (await first.current()).version
+    await blob.upload_blob(b"nonsense: [", overwrite=True)
+
+    second = rules_of(settings, clock, no_credential, TableLastGood(instance(), clock))
+
+    assert (await second.current()).version == version
+    assert second.problems
+    await first.aclose()
+    await second.aclose()
+
+
+async def test_without_a_kept_copy_there_is_none(instance):
+    assert await TableLastGood(instance(), FakeClock()).read() == ""

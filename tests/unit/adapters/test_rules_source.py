@@ -69,6 +69,53 @@ async def test_rules_are_looked_for_once_a_minute_and_parsed_when_they_changed(g
     assert rules.problems == ()
 
 
+class Shelf:
+    """Keeps the last good copy for the next process."""
+
+    def __init__(self) -> None:
+        self.text = ""
+        self.failing: Exception | None = None
+
+    async def read(self):
+        if self.failing is not None:
+            raise self.failing
+        return self.text
+
+    async def write(self, text):
+        if self.failing is not None:
+            raise self.failing
+        self.text = text
+
+
+@pytest.mark.parametrize(
+    "wrong", [pytest.param("{", id="broken"), pytest.param(fault(), id="cannot be read")]
+)
+async def test_a_new_process_that_finds_no_good_copy_goes_on_with_the_last_one(good, wrong):
+    shelf, clock = Shelf(), FakeClock()
+    before = await StoredRules(Copy(good), settings_for(), clock, shelf).current()
+    copy = Copy(good)
+    if isinstance(wrong, str):
+        copy.text = wrong
+    else:
+        copy.failing = wrong
+
+    rules = StoredRules(copy, settings_for(), clock, shelf)
+
+    assert (await rules.current()).version == before.version
+    assert rules.problems != ()
+
+
+async def test_a_shelf_that_fails_hinders_nothing(good):
+    shelf, clock = Shelf(), FakeClock()
+    shelf.failing = fault()
+
+    rules = StoredRules(Copy(good), settings_for(), clock, shelf)
+    assert (await rules.current()).version
+
+    with pytest.raises(BadRules):
+        await StoredRules(Copy("{"), settings_for(), clock, shelf).current()
+
+
 async def test_a_copy_with_errors_changes_nothing_and_says_what_is_wrong(good):
     copy, clock = Copy(good), FakeClock()
     rules = source(copy, clock)
