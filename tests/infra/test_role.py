@@ -5,13 +5,11 @@ The product's adapters walk through everything they do, on a simulator that know
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -27,16 +25,8 @@ from tests.infra.bicep import INFRA, read
 
 BLOCKS = json.loads((INFRA / "role.json").read_text(encoding="utf-8"))
 BUILT_IN = json.loads((INFRA / "built-in-roles.json").read_text(encoding="utf-8"))
-WALKED = (  # blocks whose features the walk uses
-    "enroll",
-    "firstBackup",
-    "networkReads",
-    "locks",
-    "preValidation",
-    "vaultCreation",
-    "policyWriting",
-    "vmWrite",
-)
+UNUSED = {"storageReads": "Azure Backup refuses unmanaged disks, so nothing reads their account"}
+WALKED = tuple(block for block in BLOCKS if block not in UNUSED)
 SCOPE = f"/subscriptions/{SUB}"
 
 
@@ -151,54 +141,6 @@ async def under(monkeypatch: pytest.MonkeyPatch, *granted: str) -> AsyncIterator
         yield stage
 
 
-class HastyClock:
-    """The stage's clock, but for waits: they are real milliseconds."""
-
-    def __init__(self, clock: SimulatedClock) -> None:
-        self._clock = clock
-        self.now, self.synchronize = clock.now, clock.synchronize
-
-    def real_seconds(self, delay: float) -> float:
-        return min(delay, 0.02)
-
-
-def _connected() -> dict[str, dict[str, object]]:
-    """Give a network interface with all that decides on its way out."""
-    group = f"{SCOPE}/resourceGroups/rg-Web/providers/Microsoft.Network"
-    nsg, routes = f"{group}/networkSecurityGroups/n1", f"{group}/routeTables/r1"
-    network = f"{group}/virtualNetworks/v1"
-    ruled: dict[str, object] = {"networkSecurityGroup": {"id": nsg}, "routeTable": {"id": routes}}
-    subnet: dict[str, object] = {"addressPrefix": "10.0.0.0/24", **ruled}
-    address = {"subnet": {"id": f"{network}/subnets/s1"}, "privateIPAddress": "10.0.0.4"}
-    inner: dict[str, object] = {"ipConfigurations": [{"properties": {**address, "primary": True}}]}
-    bodies = {
-        nsg: {"securityRules": []},
-        routes: {"routes": []},
-        network: {"subnets": [{"name": "s1", "properties": subnet}]},
-        f"{network}/subnets/s1": subnet,
-        f"{group}/networkInterfaces/i1": {**inner, "networkSecurityGroup": {"id": nsg}},
-    }
-    return {
-        name: {
-            "id": name,
-            "name": name.rsplit("/", 1)[1],
-            "location": "westeurope",
-            "properties": body,
-        }
-        for name, body in bodies.items()
-    }
-
-
-async def hurried(stage: SimulatorStage, work: Awaitable[None]) -> str:
-    """Let a long operation end while time runs."""
-    task = asyncio.ensure_future(work)
-    while not task.done():
-        await stage.pass_time(60.0)
-        await asyncio.sleep(0.02)
-    await task
-    return "done"
-
-
 async def walk(stage: SimulatorStage) -> dict[str, object]:
     """Do everything the adapters do; give per step what came of it."""
     await stage.pass_time(LAG)
@@ -241,33 +183,6 @@ async def walk(stage: SimulatorStage) -> dict[str, object]:
         await stage.setup.put_vault(made, "westeurope", Hardening())
         return await stage.setup.vault(made)
 
-    clients, settings = stage.backup._clients, stage.directory._settings
-    interface, bodies = "", _connected()
-    for name, body in bodies.items():
-        stage._sim.world.put(name, body, None)
-        interface = name
-    hasty = HastyClock(stage.clock)
-    setup = ArmSetup(clients, settings, hasty)
-    networks = ArmNetworks(clients, settings, stage.clock)
-
-    async def network() -> object:
-        vm = await stage.machines.machine(VM)
-        assert vm is not None
-        return await networks.interfaces(replace(vm, nics=(interface,)))
-
-    async def make_vault() -> str:
-        vault = ArmId.parse(
-            f"{SCOPE}/resourceGroups/new/providers/Microsoft.RecoveryServices/vaults/made"
-        )
-        return await hurried(stage, setup.put_vault(vault, "westeurope", Hardening()))
-
-    async def change_policy() -> str:
-        there = await setup.policy(GOLD)
-        assert there is not None
-        keep = json.loads(json.dumps(there))
-        keep["retentionPolicy"]["dailySchedule"]["retentionDuration"]["count"] = 60
-        return await hurried(stage, setup.put_policy(GOLD, keep))
-
     async def tags() -> object:
         return await stage.estate.group_tags([(SUB, "rg-web")])
 
@@ -291,11 +206,6 @@ async def walk(stage: SimulatorStage) -> dict[str, object]:
         "settled": settled,
         "jobs": jobs,
         "backup": back_up,
-        "regions": lambda: stage.directory.regions(SUB),
-        "validation": lambda: stage.backup.pre_validate(VM, "westeurope", VAULT),
-        "network": network,
-        "vault made": make_vault,
-        "policy changed": change_policy,
         "policy": policy,
         "vault": vault,
     }
