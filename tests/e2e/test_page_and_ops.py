@@ -110,6 +110,20 @@ async def test_the_page_answers_in_time_and_only_to_those_who_signed_in(estate):
     assert (refused, health) == (401, 200)
 
 
+async def test_jobs_come_from_resource_graph_with_their_age(estate):
+    url = f"{estate.url}/api/coverage/jobs?operation=ConfigureBackup&status=Completed"
+    text = ""
+    for _ in range(60):
+        async with estate.http.get(url, headers=PAGE) as answer:
+            text = await answer.text()
+        if " 0 jobs pass" not in text and "jobs pass" in text:
+            break
+        await asyncio.sleep(0.5)
+
+    assert "read 2026-" in text
+    assert "vm01" in text
+
+
 async def test_an_exclusion_made_on_the_page_changes_what_the_service_does(estate):
     blocked = next(vm for vm in (await exported(estate))["vms"] if vm["standing"] == "blocked")
     vm = (
