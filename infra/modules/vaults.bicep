@@ -1,5 +1,5 @@
 // Optional Recovery Services vaults, from a list like `declared.vaults` of the rules file. Policies
-// are not here: `ops ensure` compares and applies them, because a policy edit cuts existing
+// are not here: `ops policies ensure` compares and applies them, because a policy edit cuts existing
 // recovery points and must be shown as a diff first (docs/deploy.md).
 
 @description('Region of the vault.')
