@@ -135,7 +135,7 @@ def test_targets_and_modules_exist(name):
 def ops_commands() -> set[str]:
     """Give the commands that `ops` registers."""
     text = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "ops").rglob("*.py"))
-    named = set(re.findall(r'name="([a-z-]+)"', text))
+    named = set(re.findall(r'(?:name=|command\()"([a-z-]+)"', text))
     return named | {
         node.name.replace("_", "-")
         for path in (ROOT / "ops").rglob("*.py")

@@ -1,7 +1,7 @@
 """Policies as code: declared in the rules, checked against Azure's limits, compared, applied.
 
-Pure: bodies in, bodies out. `ops ensure` shows the plan and carries it out on request; Azure takes
-about 50 policy edits a day per vault, so a run may stop and is continued the next day.
+Pure: bodies in, bodies out. `shared/ensure.py` makes the plan and carries it out on request; Azure
+takes about 50 policy edits a day per vault, so a run may stop and is continued the next day.
 Shortening what is kept is refused unless the caller names the policy.
 """
 

@@ -31,6 +31,12 @@ def wanted_tags(vaults: VaultSet) -> dict[str, str]:
 def no_vault(new: NewVaults, vaults: VaultSet, vm: Vm, near: Sequence[Vault]) -> tuple[Remedy, ...]:
     """Create a vault in the region, or let the rules choose one that is there."""
     remedies = [_create(new, vaults, vm, suffix="")]
+    if new.create:
+        made = Remedy(
+            text="The rules let an operator make the vault, hardened and with its policies.",
+            az="python -m ops policies ensure --yes",
+        )
+        remedies.insert(0, made)
     tags = wanted_tags(vaults)
     if near and tags:
         pairs = [f"{name}={value}" for name, value in tags.items()]
@@ -144,7 +150,7 @@ def policy_missing(
         return (
             Remedy(
                 text=f"The rules declare {', '.join(known)}; an operator can create them.",
-                az=f"python -m ops ensure policies --vault {sh(str(vault.id))}",
+                az=f"python -m ops policies ensure --vault {sh(vault.name)}",
             ),
         )
     return (
@@ -183,7 +189,7 @@ def policy_kind(
     if any(policy.name == name for policy in declared):
         make = Remedy(
             text=f"The rules declare the Enhanced policy {name}; an operator can create it.",
-            az=f"python -m ops ensure policies --vault {sh(str(vault.id))}",
+            az=f"python -m ops policies ensure --vault {sh(vault.name)}",
         )
     else:
         make = Remedy(

@@ -282,7 +282,7 @@ class Notices(Struct, frozen=True, kw_only=True):
 
 
 class Declared(Struct, frozen=True, kw_only=True):
-    """Policies and vaults as code: `ops ensure` compares and applies them."""
+    """Policies and vaults as code: `ops policies ensure` compares and applies them."""
 
     policies: tuple[DeclaredPolicy, ...] = ()
     vaults: tuple[DeclaredVault, ...] = ()
