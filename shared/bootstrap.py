@@ -7,7 +7,6 @@ that the first event after a cold start loads no SDK. Nothing here touches the n
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from shared import telemetry
@@ -199,11 +198,14 @@ async def _ran(timer: str) -> None:
 
 
 async def _decoded(queue: str, body: bytes) -> WorkItem | SweepPage | NoticeItem | None:
-    from shared.intake import park
+    from shared.intake import park, wait_for_newer
 
     try:
         return decode(body)
     except BadMessage as error:
-        now = _Process.clock.now() if _Process.clock is not None else datetime.now(UTC)
+        now = (await clock()).now()
+        newer = error.reason == "version"
+        if newer and await wait_for_newer((await ports()).queues, body, queue, now):
+            return None
         await park(await _parked(), queue, body.decode(errors="replace"), error, now, "")
         return None

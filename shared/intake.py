@@ -5,15 +5,18 @@ Called by the Event Grid trigger, which has 30 s and must not do any work (DESIG
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from hashlib import sha256
 
 from shared import telemetry
 from shared.domain.events import Look, parse, without_personal_data
-from shared.domain.messages import Cause, WorkItem
+from shared.domain.messages import Cause, WorkItem, put_back
 from shared.domain.records import Parked
 from shared.errors import BadMessage
-from shared.ports import ParkedMessages
+from shared.ports import ParkedMessages, Queues
+
+PATIENCE = timedelta(minutes=15)  # a deployment has replaced all instances by then
+LOOK_AGAIN = 60.0  # seconds
 
 
 def work_item(text: str, now: datetime, trace: str) -> WorkItem | None:
@@ -32,6 +35,19 @@ def work_item(text: str, now: datetime, trace: str) -> WorkItem | None:
     telemetry.count("enrollment.events_ignored", reason=found.reason)
     telemetry.wide("event.ignored", reason=found.reason, operation=found.operation)
     return None
+
+
+async def wait_for_newer(queues: Queues, body: bytes, queue: str, now: datetime) -> bool:
+    """Put a message of a newer version back for the instances that a deployment starts.
+
+    False once it has waited in vain: then it is parked like everything nobody understands.
+    """
+    message = put_back(body, queue, now)
+    if now - message.since >= PATIENCE:
+        return False
+    await queues.send(message, delay=LOOK_AGAIN)
+    telemetry.wide("message.newer", queue=queue, since=message.since)
+    return True
 
 
 async def park(

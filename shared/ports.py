@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from shared.domain.coverage import Entry, Summary
 from shared.domain.findings import Finding
 from shared.domain.ids import ArmId
-from shared.domain.messages import Message
+from shared.domain.messages import Message, Newer
 from shared.domain.model import (
     DiskFacts,
     Lock,
@@ -387,8 +387,13 @@ class ParkedMessages(Protocol):
 class Queues(Protocol):
     """Queue storage. ``delay`` in seconds of our clock; messages never expire."""
 
-    async def send(self, message: Message, *, delay: float = 0.0, backlog: bool = False) -> None:
-        """Route by kind: VMs to enrollments (or its backlog), sweeps and notices to their own."""
+    async def send(
+        self, message: Message | Newer, *, delay: float = 0.0, backlog: bool = False
+    ) -> None:
+        """Route by kind: VMs to enrollments (or its backlog), sweeps and notices to their own.
+
+        What was put back for a newer version goes where it came from.
+        """
 
     async def depth(self, queue: str) -> int: ...
 

@@ -38,9 +38,10 @@ _ONE_RESOURCE = re.compile(r'"target":\s*"\w+Resource"')  # a budget of a single
 
 _PATIENCE = 2.0  # seconds worth waiting in process (DESIGN §3.4)
 _TURN = 0.1  # seconds between two looks while waiting
-_WAITING = 8  # reconciles of one subscription that wait in process; the host runs few at a time
+_WAITING = 6  # reconciles of one subscription that wait in process; the host runs few at a time
 _EAGER = 1.25  # a turn is told somewhat early: a budget that comes back faster is noticed so
 _SLOWEST = 0.5  # turns a second, however little was granted lately
+_BRISK = 20.0  # ... where not Azure but our own number of reconciles at once is the limit
 _AHEAD = 900.0  # seconds, at most, between the first turn that is told and the last
 _WATCHED = 0.4  # share of an hourly budget that the watch may use (DESIGN §3.6)
 _LOST = timedelta(minutes=5)  # no reconcile takes so long
@@ -98,6 +99,8 @@ class Governor:
 
     async def slot(self, subscription: str, *, urgent: bool) -> float:
         key = subscription.lower()
+        if len(self._underway(key, self._clock.now())) >= _ABREAST:
+            return _jittered(self._turn(key, _TURN, 2 * _EAGER, _BRISK))
         left = _PATIENCE if self._waiting[key] < _WAITING else 0.0
         self._waiting[key] += 1
         if urgent:
@@ -109,7 +112,7 @@ class Governor:
                     self._grant(key)
                     return 0.0
                 if wait > left:
-                    return _jittered(self._turn(key, wait))
+                    return _jittered(self._turn(key, wait, _EAGER, _SLOWEST))
                 pause = max(wait, _TURN)
                 left -= pause
                 await asyncio.sleep(self._clock.real_seconds(pause))
@@ -196,8 +199,6 @@ class Governor:
             return _TURN
         now = self._clock.now()
         underway = len(self._underway(subscription, now))
-        if underway >= _ABREAST:
-            return _TURN
         waits = [meter.wait(now, self._instances, underway) for meter in self._gates(subscription)]
         return max(waits, default=0.0)
 
@@ -215,10 +216,11 @@ class Governor:
             granted.popleft()
         return granted
 
-    def _turn(self, subscription: str, wait: float) -> float:
+    def _turn(self, subscription: str, wait: float, eager: float, least: float) -> float:
         """Give the seconds to put a reconcile off, each behind the one before, at our pace.
 
-        All at once would only queue up again; what was granted lately says how many a second go.
+        All at once would only queue up again; what was granted lately says how many a second go:
+        ``eager`` times as many are called, ``least`` at least.
         """
         now = self._clock.now()
         first = now + timedelta(seconds=wait)
@@ -226,7 +228,7 @@ class Governor:
         if turn - first > timedelta(seconds=_AHEAD):
             turn = first
         paces = [speed for meter in self._gates(subscription) if (speed := meter.speed(now))]
-        pace = max(_EAGER * min(paces, default=0.0), _SLOWEST)
+        pace = max(eager * min(paces, default=0.0), least)
         self._turns[subscription] = turn + timedelta(seconds=1 / pace)
         return (turn - now).total_seconds()
 

@@ -21,6 +21,7 @@ _FIRST_PROBE, _LAST_PROBE = 2.0, 300.0  # seconds until an exhausted budget is t
 _LATELY = timedelta(seconds=10)  # the time in which a pace is measured
 _CALM = 30.0  # seconds without a 429 in which the pace doubles again
 _AT_ONCE = timedelta(seconds=2)  # 429s so close to each other are one
+_STEADY = 2.0  # others who draw more than so many times what comes back empty the budget
 _BRISK = 0.02  # a gap shorter than this is none
 _HOUR = 3600.0
 
@@ -109,7 +110,8 @@ class Meter:
 
     def speed(self, now: datetime) -> float:
         """Give the grants a second of the latest seconds."""
-        return sum(now - at < _LATELY for at in self.granted) / _LATELY.total_seconds()
+        lately = [at for at in self.granted if now - at < _LATELY]
+        return len(lately) / max(1.0, (now - lately[0]).total_seconds()) if lately else 0.0
 
     def grant(self, now: datetime, instances: int, underway: int = 0) -> None:
         """Count one draw that was allowed."""
@@ -141,7 +143,9 @@ class Meter:
         if low is None:
             return inf
         since = (now - self.readings[-1][0]).total_seconds()
-        return (low + since * self._returns) / instances - underway
+        others = (instances - 1) * self.speed(now)  # the other instances do as we do
+        trend = self._returns if others <= _STEADY * self._returns else -others
+        return (low + since * trend) / instances - underway
 
     def _compare(self, low: float, now: datetime) -> None:
         """Learn how fast the budget comes back: what is left now, and what we drew meanwhile."""

@@ -16,7 +16,7 @@ from azure.core.exceptions import AzureError, ResourceExistsError, ResourceNotFo
 
 from shared.adapters.faults import fault_of
 from shared.adapters.stores import Stores
-from shared.domain.messages import Message, NoticeItem, SweepPage, WorkItem, encode
+from shared.domain.messages import Message, Newer, NoticeItem, SweepPage, WorkItem, encode
 from shared.ports import Clock
 
 LONGEST_DELAY = 7 * 24 * 3600  # seconds; storage refuses more
@@ -39,7 +39,9 @@ class StorageQueues:
         self._stores = stores
         self._clock = clock
 
-    async def send(self, message: Message, *, delay: float = 0.0, backlog: bool = False) -> None:
+    async def send(
+        self, message: Message | Newer, *, delay: float = 0.0, backlog: bool = False
+    ) -> None:
         """Send after ``delay`` seconds of our clock, rounded up, at most 7 real days."""
         queue = self._stores.queue(_queue_of(message, backlog=backlog))
         text = base64.b64encode(encode(message)).decode()
@@ -65,7 +67,7 @@ class StorageQueues:
         return properties.approximate_message_count or 0
 
 
-def _queue_of(message: Message, *, backlog: bool) -> QueueName:
+def _queue_of(message: Message | Newer, *, backlog: bool) -> QueueName:
     match message:
         case WorkItem():
             return QueueName.BACKLOG if backlog else QueueName.ENROLLMENTS
@@ -73,5 +75,7 @@ def _queue_of(message: Message, *, backlog: bool) -> QueueName:
             return QueueName.SWEEPS
         case NoticeItem():
             return QueueName.NOTICES
+        case Newer():
+            return QueueName(message.queue)
         case _:
             assert_never(message)

@@ -65,17 +65,32 @@ class NoticeItem(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", ta
     v: int = VERSION
 
 
+class Newer(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="newer"):
+    """A message of a newer version, as an older instance put it back during a deployment."""
+
+    raw: str
+    queue: str
+    since: datetime
+    v: int = VERSION
+
+
+class _Versioned(msgspec.Struct, frozen=True):
+    """All that every version of every message has."""
+
+    v: int
+
+
 Message = WorkItem | SweepPage | NoticeItem
-_DECODER: msgspec.json.Decoder[Message] = msgspec.json.Decoder(Message)
+_DECODER: msgspec.json.Decoder[Message | Newer] = msgspec.json.Decoder(Message | Newer)
 
 
-def encode(message: Message) -> bytes:
+def encode(message: Message | Newer) -> bytes:
     """Give the JSON that goes into a queue."""
     return msgspec.json.encode(message)
 
 
 def decode(body: bytes | str) -> Message:
-    """Parse a queue message.
+    """Parse a queue message; one that was put back is taken out of its cover.
 
     Raises:
         BadMessage: ``version`` (newer than we know), ``shape`` or ``vm`` (not an id).
@@ -84,12 +99,35 @@ def decode(body: bytes | str) -> Message:
     try:
         message = _DECODER.decode(body)
     except msgspec.MsgspecError as error:
+        if (version := _version(body)) > VERSION:
+            raise BadMessage("version", str(version)) from error
         raise BadMessage("shape", str(error)) from error
     if message.v != VERSION:
         raise BadMessage("version", str(message.v))
+    if isinstance(message, Newer):
+        return decode(message.raw)
     if isinstance(message, WorkItem):
         try:
             ArmId.parse(message.vm)
         except BadArmId as error:
             raise BadMessage("vm", str(error)) from error
     return message
+
+
+def put_back(body: bytes | str, queue: str, now: datetime) -> Newer:
+    """Cover a message of a newer version, so that an instance that knows it finds it."""
+    try:
+        known = _DECODER.decode(body)
+    except msgspec.MsgspecError:
+        known = None
+    if isinstance(known, Newer):
+        return known
+    raw = body.decode(errors="replace") if isinstance(body, bytes) else body
+    return Newer(raw=raw, queue=queue, since=now)
+
+
+def _version(body: bytes | str) -> int:
+    try:
+        return msgspec.json.decode(body, type=_Versioned).v
+    except msgspec.MsgspecError:
+        return 0

@@ -18,7 +18,7 @@ import msgspec
 from shared.adapters.keys import anywhere, instant
 from shared.domain.coverage import Entry, Summary
 from shared.domain.ids import ArmId
-from shared.domain.messages import Message, NoticeItem, SweepPage, WorkItem, decode, encode
+from shared.domain.messages import Message, Newer, NoticeItem, SweepPage, WorkItem, decode, encode
 from shared.domain.records import InFlight, Look, Parked, PersonDecision, Row, SweepMark
 from shared.domain.sheets import JobSheet, Sheet, TrendSheet, VaultSheet
 from shared.errors import Conflict
@@ -331,7 +331,7 @@ class Sent:
     """One message as it was sent."""
 
     queue: str
-    message: Message
+    message: Message | Newer
     delay: float
 
 
@@ -341,7 +341,9 @@ class FakeQueues(_Fake):
 
     sent: list[Sent] = field(default_factory=list)
 
-    async def send(self, message: Message, *, delay: float = 0.0, backlog: bool = False) -> None:
+    async def send(
+        self, message: Message | Newer, *, delay: float = 0.0, backlog: bool = False
+    ) -> None:
         await self._called("send")
         match message:
             case WorkItem():
@@ -350,6 +352,9 @@ class FakeQueues(_Fake):
                 queue = "sweeps"
             case NoticeItem():
                 queue = "notices"
+            case Newer():
+                self.sent.append(Sent(queue=message.queue, message=message, delay=delay))
+                return
         self.sent.append(Sent(queue=queue, message=decode(encode(message)), delay=delay))
 
     async def depth(self, queue: str) -> int:
