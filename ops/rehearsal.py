@@ -15,6 +15,7 @@ from datetime import datetime
 from hashlib import sha256
 from typing import Any
 
+from shared.closer_look import closer_look
 from shared.domain.decide import decide
 from shared.domain.decisions import ChangePolicy, Enroll, Resume, Undelete, Verdict
 from shared.domain.findings import Severity
@@ -111,7 +112,8 @@ async def rehearse(
         vms.sort(key=lambda vm: sha256(vm.id.key.encode("utf-8", "surrogatepass")).digest())
         for start in range(0, len(vms), BATCH):
             some = vms[start : start + BATCH]
-            for vm, found in zip(some, await _gathered(ports, some, rows), strict=True):
+            gathered = await _gathered(ports, some, rows, rules, people)
+            for vm, found in zip(some, gathered, strict=True):
                 if isinstance(found, AzureFault):
                     why = f"{found.operation} {found.code or found.status}"
                     planned = Planned(vm=str(vm.id), decision="NotFoundOut", why=why)
@@ -154,7 +156,11 @@ async def decisions(ports: Ports) -> dict[str, tuple[PersonDecision, ...]]:
 
 
 async def _gathered(
-    ports: Ports, vms: Sequence[SeenVm], rows: Mapping[str, Row]
+    ports: Ports,
+    vms: Sequence[SeenVm],
+    rows: Mapping[str, Row],
+    rules: Rules,
+    people: Mapping[str, tuple[PersonDecision, ...]],
 ) -> list[Snapshot | AzureFault]:
     gate = asyncio.Semaphore(ABREAST)
 
@@ -162,7 +168,9 @@ async def _gathered(
         async with gate:
             await _paced(ports, vm.id.subscription)
             try:
-                return await gather(ports, vm.id, rows.get(vm.id.key), ports.clock.now())
+                row, decided = rows.get(vm.id.key), people.get(vm.id.key, ())
+                found = await gather(ports, vm.id, row, ports.clock.now())
+                return await closer_look(ports, found, row, rules, decided, may_write=False)
             except AzureFault as fault:
                 return fault
 
