@@ -16,29 +16,7 @@ VMS = """resources
 | order by key asc
 | project key, id, location, tags, uid = tostring(properties.vmId), created = tostring(properties.timeCreated)"""
 
-_ITEM_COLUMNS = ", ".join(
-    [
-        "id",
-        "backupManagementType = tostring(p.backupManagementType)",
-        "protectionState = tostring(p.protectionState)",
-        "currentProtectionState = tostring(p.currentProtectionState)",
-        "sourceResourceId = tostring(p.sourceResourceId)",
-        "virtualMachineId = tostring(p.virtualMachineId)",
-        "dataSourceInfo = p.dataSourceInfo",
-        "policyId = tostring(p.policyId)",
-        "policyInfo = p.policyInfo",
-        "policyName = tostring(p.policyName)",
-        "lastBackupStatus = tostring(p.lastBackupStatus)",
-        "lastBackupTime = tostring(p.lastBackupTime)",
-        "lastRecoveryPoint = tostring(p.lastRecoveryPoint)",
-        "healthStatus = tostring(p.healthStatus)",
-        "isScheduledForDeferredDelete = tostring(p.isScheduledForDeferredDelete)",
-        "deferredDeleteTimeInUTC = tostring(p.deferredDeleteTimeInUTC)",
-        "deferredDeleteTimeRemaining = tostring(p.deferredDeleteTimeRemaining)",
-        "softDeleteRetentionPeriod = tostring(p.softDeleteRetentionPeriod)",
-        "extendedProperties = p.extendedProperties",
-    ]
-)
+_ITEM_COLUMNS = "id, backupManagementType = tostring(p.backupManagementType), protectionState = tostring(p.protectionState), currentProtectionState = tostring(p.currentProtectionState), sourceResourceId = tostring(p.sourceResourceId), virtualMachineId = tostring(p.virtualMachineId), dataSourceInfo = p.dataSourceInfo, policyId = tostring(p.policyId), policyInfo = p.policyInfo, policyName = tostring(p.policyName), lastBackupStatus = tostring(p.lastBackupStatus), lastBackupTime = tostring(p.lastBackupTime), lastRecoveryPoint = tostring(p.lastRecoveryPoint), healthStatus = tostring(p.healthStatus), isScheduledForDeferredDelete = tostring(p.isScheduledForDeferredDelete), deferredDeleteTimeInUTC = tostring(p.deferredDeleteTimeInUTC), deferredDeleteTimeRemaining = tostring(p.deferredDeleteTimeRemaining), softDeleteRetentionPeriod = tostring(p.softDeleteRetentionPeriod), extendedProperties = p.extendedProperties"
 
 ITEMS = f"""recoveryservicesresources
 | where type =~ 'microsoft.recoveryservices/vaults/backupfabrics/protectioncontainers/protecteditems'

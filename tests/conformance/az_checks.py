@@ -269,8 +269,7 @@ PROTECTION = (
     ),
     Check(
         "container show",
-        ("backup", "container", "show", *V, "-n", "vm1", "--backup-management-type")
-        + ("AzureIaasVM",),
+        ("backup", "container", "show", *V, "-n", "vm1", "--backup-management-type", "AzureIaasVM"),
         lambda c: c["name"] == CONTAINER and p(c)["virtualMachineId"] == VM_ID,
     ),
     Check(
@@ -353,8 +352,16 @@ AFTER_A_NIGHT = (
     ),
     Check(
         "update-for-vm leaves a disk out",
-        ("backup", "protection", "update-for-vm", *OF_ITEM, "--disk-list-setting", "exclude")
-        + ("--diskslist", "0"),
+        (
+            "backup",
+            "protection",
+            "update-for-vm",
+            *OF_ITEM,
+            "--disk-list-setting",
+            "exclude",
+            "--diskslist",
+            "0",
+        ),
         is_job("ConfigureBackup"),
     ),
     Check(
@@ -390,8 +397,16 @@ STOPPING = (
     ),
     Check(
         "disable, delete the points",
-        ("backup", "protection", "disable", *OF_ITEM, *KIND, "--delete-backup-data", "true")
-        + ("--yes",),
+        (
+            "backup",
+            "protection",
+            "disable",
+            *OF_ITEM,
+            *KIND,
+            "--delete-backup-data",
+            "true",
+            "--yes",
+        ),
         lambda job: is_job("DeleteBackupData")(job) and took(job, 10, 14),
     ),
     Check(
@@ -426,14 +441,32 @@ STOPPING = (
 GOING = (
     Check(
         "soft delete off",
-        ("backup", "vault", "backup-properties", "set", "-g", GROUP, "-n", VAULT)
-        + ("--soft-delete-feature-state", "Disable"),
+        (
+            "backup",
+            "vault",
+            "backup-properties",
+            "set",
+            "-g",
+            GROUP,
+            "-n",
+            VAULT,
+            "--soft-delete-feature-state",
+            "Disable",
+        ),
         lambda c: p(c)["softDeleteFeatureState"] == "Disabled",
     ),
     Check(
         "delete for good",
-        ("backup", "protection", "disable", *OF_ITEM, *KIND, "--delete-backup-data", "true")
-        + ("--yes",),
+        (
+            "backup",
+            "protection",
+            "disable",
+            *OF_ITEM,
+            *KIND,
+            "--delete-backup-data",
+            "true",
+            "--yes",
+        ),
         lambda job: is_job("DeleteBackupData")(job) and took(job, 100, 118),
     ),
     Check(
@@ -443,8 +476,20 @@ GOING = (
     ),
     Check(
         "the other one too",
-        ("backup", "protection", "disable", *V, "-c", "vm2", "-i", "vm2", *KIND)
-        + ("--delete-backup-data", "true", "--yes"),
+        (
+            "backup",
+            "protection",
+            "disable",
+            *V,
+            "-c",
+            "vm2",
+            "-i",
+            "vm2",
+            *KIND,
+            "--delete-backup-data",
+            "true",
+            "--yes",
+        ),
         lambda job: p(job)["operation"] == "DeleteBackupData",
     ),
     Check(

@@ -279,9 +279,7 @@ INFIDELITIES: tuple[Infidelity, ...] = (
     Infidelity(
         "a VM's status is Unprotected",
         "BackupStatus_Get",
-        lambda reply, _incoming: _top("protectionStatus", "NotProtected", "Unprotected")(
-            reply, _incoming
-        ),
+        _top("protectionStatus", "NotProtected", "Unprotected"),
     ),
     Infidelity(
         "a protected VM's status names no vault",

@@ -91,7 +91,10 @@ def _is_whole(key: str, body: dict[str, Any], found: dict[str, dict[str, Any]]) 
     """Tell whether a body can stand by itself: a point needs its item, a job its container."""
     properties = body.get("properties") or {}
     if "/recoverypoints/" in key:
-        return key.split("/recoverypoints/")[0] in found and "recoveryPointTime" in properties
+        return (
+            key.split("/recoverypoints/", maxsplit=1)[0] in found
+            and "recoveryPointTime" in properties
+        )
     if "/backupjobs/" in key:
         return bool(properties.get("containerName")) and properties["operation"] in JOB_KINDS
     return True

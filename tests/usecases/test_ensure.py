@@ -38,7 +38,9 @@ def rules(more: str):
 
 def many(count: int) -> str:
     """Rules that declare so many policies."""
-    one = '    - {{name: p-{n}, kind: standard, schedule: {{daily: "23:00"}}, keep: {{days: 30}}}}\n'
+    one = (
+        '    - {{name: p-{n}, kind: standard, schedule: {{daily: "23:00"}}, keep: {{days: 30}}}}\n'
+    )
     return "declared:\n  policies:\n" + "".join(one.format(n=n) for n in range(count))
 
 

@@ -53,7 +53,9 @@ async def test_good_rules_are_nobodys_business(house):
     "text, words",
     [
         pytest.param(worlds.RULES.replace("rules:", "rulez:"), "rulez", id="unknown key"),
-        pytest.param(worlds.RULES.replace("version: 1", "version: one"), "version", id="wrong type"),
+        pytest.param(
+            worlds.RULES.replace("version: 1", "version: one"), "version", id="wrong type"
+        ),
         pytest.param("a: &a [*a, *a]\n", "rules.yaml", id="anchors"),
         pytest.param("{", "rules.yaml", id="no YAML"),
         pytest.param("x" * 11_000_000, "rules.yaml", id="too long"),
