@@ -20,7 +20,10 @@ from simulator.world import START
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; 0 when it ended as it should, 2 when it was asked wrongly."""
     options = _parser().parse_args(arguments)
+    ready: Path | None = getattr(options, "ready", None)
     try:
+        if ready is not None:
+            ready.unlink(missing_ok=True)  # an earlier run's would be believed
         match options.command:
             case "serve":
                 return asyncio.run(serve(options))
@@ -30,9 +33,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 return asyncio.run(up(options))
             case _:
                 return write_coverage(check=options.check)
-    except (SeedError, FileNotFoundError) as wrong:
+    except (SeedError, OSError, OverflowError) as wrong:
         print(f"simulator: {wrong}", file=sys.stderr)
         return 2
+    finally:
+        if ready is not None and ready.is_file():
+            ready.unlink()
 
 
 async def serve(options: argparse.Namespace) -> int:
@@ -90,14 +96,14 @@ def _parser() -> argparse.ArgumentParser:
     upping = commands.add_parser("up", help="the same, with Azurite and the Functions host")
     for command in (serving, upping):
         command.add_argument("--seed", type=Path, help="JSON file, see docs/simulator.md")
-        command.add_argument("--port", type=int, default=0, help="https port; 0: a free one")
-        command.add_argument("--speed", type=float, default=1.0, help="simulated seconds a second")
+        command.add_argument("--port", type=_port, default=0, help="https port; 0: a free one")
+        command.add_argument("--speed", type=_speed, default=1.0, help="simulated seconds a second")
         command.add_argument("--profile", choices=sorted(PROFILES), default="doc")
         command.add_argument("--ready", type=Path, help="written once everything answers")
         command.add_argument("--start", type=_moment, default=START, help="simulated start (ISO)")
-    upping.add_argument("--workers", type=int, default=1, help="worker processes of the host")
+    upping.add_argument("--workers", type=_workers, default=1, help="worker processes")
     upping.add_argument("--app", type=Path, default=Path(), help="folder with function_app.py")
-    upping.add_argument("--rules", type=Path, help="rules file given to the app")
+    upping.add_argument("--rules", type=_file, help="rules file given to the app")
     upping.add_argument(
         "--set", action="append", default=[], metavar="NAME=VALUE", help="an app setting"
     )
@@ -107,8 +113,39 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _moment(text: str) -> datetime:
-    at = datetime.fromisoformat(text)
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError as wrong:
+        raise argparse.ArgumentTypeError(f"{text!r} is no ISO time") from wrong
     return at if at.tzinfo else at.replace(tzinfo=UTC)
+
+
+def _port(text: str) -> int:
+    return int(_number(text, 0, 65535))
+
+
+def _workers(text: str) -> int:
+    return int(_number(text, 1, 64))
+
+
+def _speed(text: str) -> float:
+    return _number(text, 0, 100_000)
+
+
+def _number(text: str, least: float, most: float) -> float:
+    try:
+        number = float(text)
+    except ValueError as wrong:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number") from wrong
+    if not least <= number <= most:
+        raise argparse.ArgumentTypeError(f"{text} is not between {least:g} and {most:g}")
+    return number
+
+
+def _file(text: str) -> Path:
+    if not Path(text).is_file():
+        raise argparse.ArgumentTypeError(f"there is no file {text}")
+    return Path(text)
 
 
 if __name__ == "__main__":
