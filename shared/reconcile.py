@@ -169,6 +169,8 @@ async def _decided(ports: Ports, held: Held, work: WorkItem, trace: str) -> _Don
             row = move(row, On.OBSERVED, now, reason)
             done = _Done(row=replace(row, would=describe(verdict.decision)), outcome="observed")
             return await _told(ports, done, snapshot, verdict, trace)
+        standing = tuple(one.code for one in row.findings if one.code in verdict.tell)
+        row = replace(row, standing=standing)  # what blocked it is gone, whatever the answer
         try:
             sent = await change(ports, held, row, verdict.decision, work, trace)
         except Refused as refused:
