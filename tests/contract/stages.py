@@ -386,9 +386,13 @@ class SimulatorStage:
 
 
 @asynccontextmanager
-async def simulated() -> AsyncIterator[SimulatorStage]:
-    """Open a stage on a simulator whose clock stands still until time is passed."""
-    async with running(seed=SEED, speed=0.0) as sim:
+async def simulated(*more: dict[str, Any]) -> AsyncIterator[SimulatorStage]:
+    """Open a stage on a simulator whose clock stands still until time is passed.
+
+    ``more`` are ARM bodies of resources that are there besides.
+    """
+    seed = {**SEED, "resources": [*SEED["resources"], *more]}
+    async with running(seed=seed, speed=0.0) as sim:
         settings = read(
             {
                 "TENANT_ID": TENANT,

@@ -427,3 +427,28 @@ async def test_a_vm_that_may_not_be_read_waits_and_is_cleared_when_it_may(house)
     assert (await house.row(VM.id)).state is State.ENROLLED
     assert house.notices.operators == []
     assert house.notices.reported == []
+
+
+# --- one verdict, one notice ---------------------------------------------------------------------
+
+
+async def test_five_things_wrong_are_one_verdict_and_one_notice(house):
+    wrong = replace(
+        VM,
+        os_disk=worlds.disk(ephemeral=True),
+        data_disks=(
+            *worlds.data_disks(33),
+            worlds.disk(name="huge", lun=40, size_gb=70_000),
+        ),
+        hibernated=True,
+        power="deallocated",
+        os_name="Windows 10 32-bit",
+    )
+    house.machines.add(wrong)
+
+    row = await looked(house, seconds=2 * 3600)
+
+    five = ("DATA_DISK_COUNT", "DISK_SIZE", "EPHEMERAL_OS_DISK", "HIBERNATED", "OS_32_BIT")
+    assert row.state is State.BLOCKED
+    ((name, told),) = house.notices.reported
+    assert (name, tuple(sorted(told))) == (VM.name, five)
