@@ -38,11 +38,11 @@ _ONE_RESOURCE = re.compile(r'"target":\s*"\w+Resource"')  # a budget of a single
 
 _PATIENCE = 2.0  # seconds worth waiting in process (DESIGN §3.4)
 _TURN = 0.1  # seconds between two looks while waiting
-_WAITING = 6  # reconciles of one subscription that wait in process; the host runs few at a time
-_EAGER = 1.25  # a turn is told somewhat early: a budget that comes back faster is noticed so
+_WAITING = 8  # reconciles of one subscription that wait in process; the host runs few at a time
+_EAGER = 2.0  # a turn is told somewhat early: a budget that comes back faster is noticed so
 _SLOWEST = 0.5  # turns a second, however little was granted lately
-_BRISK = 20.0  # ... where not Azure but our own number of reconciles at once is the limit
-_AHEAD = 900.0  # seconds, at most, between the first turn that is told and the last
+_BRISK = 60.0  # ... where not Azure but our own number of reconciles at once is the limit
+_AHEAD = 10.0, 120.0  # seconds, at least and at most, between the first turn told and the last
 _WATCHED = 0.4  # share of an hourly budget that the watch may use (DESIGN §3.6)
 _LOST = timedelta(minutes=5)  # no reconcile takes so long
 _ABREAST = 12  # reconciles of one subscription at once: the host runs two dozen messages
@@ -91,7 +91,7 @@ class Governor:
         self._urgent: Counter[str] = Counter()  # PUTs of single events that wait right now
         self._waiting: Counter[str] = Counter()  # reconciles that wait in process
         self._granted: defaultdict[str, deque[datetime]] = defaultdict(deque)
-        self._turns: dict[str, datetime] = {}  # when the next one that is put off has its turn
+        self._turns: dict[str, tuple[datetime, datetime]] = {}  # of a crowd: the first, the next
         self._vaults: defaultdict[str, deque[datetime]] = defaultdict(deque)
         self.throttled: Counter[str] = Counter()  # 429s by action, for telemetry
 
@@ -99,20 +99,22 @@ class Governor:
 
     async def slot(self, subscription: str, *, urgent: bool) -> float:
         key = subscription.lower()
-        if len(self._underway(key, self._clock.now())) >= _ABREAST:
-            return _jittered(self._turn(key, _TURN, 2 * _EAGER, _BRISK))
-        left = _PATIENCE if self._waiting[key] < _WAITING else 0.0
+        left = patience = _PATIENCE if self._waiting[key] < _WAITING else 0.0
         self._waiting[key] += 1
         if urgent:
             self._urgent[key] += 1
         try:
             while True:
-                wait = self._wait(key, urgent=urgent)
+                crowded = len(self._underway(key, self._clock.now())) >= _ABREAST
+                wait = _TURN if crowded else self._wait(key, urgent=urgent)
                 if wait <= 0:
                     self._grant(key)
                     return 0.0
                 if wait > left:
-                    return _jittered(self._turn(key, wait, _EAGER, _SLOWEST))
+                    if left < patience:  # whoever waited is next: not sent to the end of the line
+                        return _jittered(max(wait, _TURN))
+                    eager, least = (2 * _EAGER, _BRISK) if crowded else (_EAGER, _SLOWEST)
+                    return self._turn(key, _jittered(wait), eager, least)
                 pause = max(wait, _TURN)
                 left -= pause
                 await asyncio.sleep(self._clock.real_seconds(pause))
@@ -204,10 +206,9 @@ class Governor:
 
     def _grant(self, subscription: str) -> None:
         now = self._clock.now()
-        underway = self._underway(subscription, now)
         for meter in self._gates(subscription):
-            meter.grant(now, self._instances, len(underway))
-        underway.append(now)
+            meter.grant(now)
+        self._granted[subscription].append(now)
 
     def _underway(self, subscription: str, now: datetime) -> deque[datetime]:
         """Give the grants whose work is not over."""
@@ -224,12 +225,17 @@ class Governor:
         """
         now = self._clock.now()
         first = now + timedelta(seconds=wait)
-        turn = max(first, self._turns.get(subscription, first))
-        if turn - first > timedelta(seconds=_AHEAD):
+        began, latest = self._turns.get(subscription, (now, first))
+        turn = max(first, latest)
+        least_ahead, most_ahead = _AHEAD
+        if (now - latest).total_seconds() > most_ahead:
+            began = now  # the last crowd is long gone
+        known = (now - began).total_seconds()  # nobody is told more than we have seen
+        if (turn - first).total_seconds() > min(max(known, least_ahead), most_ahead):
             turn = first
         paces = [speed for meter in self._gates(subscription) if (speed := meter.speed(now))]
         pace = max(eager * min(paces, default=0.0), least)
-        self._turns[subscription] = turn + timedelta(seconds=1 / pace)
+        self._turns[subscription] = began, turn + timedelta(seconds=1 / pace)
         return (turn - now).total_seconds()
 
     def _gates(self, subscription: str) -> Iterator[Meter]:

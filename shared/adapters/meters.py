@@ -37,7 +37,8 @@ class Meter:
     _refused_at: datetime | None = None
     _gap: float = 0.0  # seconds between two grants, as of the latest 429
     _gap_since: datetime | None = None
-    _probes: int = 0
+    _probes: int = 0  # that found nothing
+    _empty_at: datetime | None = None
     _returns: float = 0.0  # how much comes back a second, beyond what others take
     _trend: tuple[datetime, float] | None = None  # a reading to compare with
     _drawn: int = 0  # our own draws since then
@@ -47,6 +48,10 @@ class Meter:
     def read(self, remaining: float, now: datetime) -> None:
         """Take in what an answer says is left; negative means overdrawn."""
         self.readings.append((now, max(0.0, remaining)))
+        if remaining >= 1:
+            self._probes = 0
+        elif self._empty_at is None or now - self._empty_at >= _AT_ONCE:
+            self._probes, self._empty_at = self._probes + 1, now
         low = self.low(now)
         if low is None:
             return
@@ -113,9 +118,8 @@ class Meter:
         lately = [at for at in self.granted if now - at < _LATELY]
         return len(lately) / max(1.0, (now - lately[0]).total_seconds()) if lately else 0.0
 
-    def grant(self, now: datetime, instances: int, underway: int = 0) -> None:
+    def grant(self, now: datetime) -> None:
         """Count one draw that was allowed."""
-        self._probes = self._probes + 1 if self._share(now, instances, underway) < 1 else 0
         self.granted.append(now)
         while now - self.granted[0] >= _MEMORY:
             self.granted.popleft()
@@ -173,4 +177,4 @@ class Meter:
         return self._tokens
 
     def _probe(self) -> float:
-        return min(_LAST_PROBE, _FIRST_PROBE * 2.0**self._probes)
+        return min(_LAST_PROBE, _FIRST_PROBE * 2.0 ** max(0, self._probes - 1))

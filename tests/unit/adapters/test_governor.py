@@ -160,10 +160,10 @@ async def test_one_subscription_leaves_room_for_another():
 
 async def test_what_is_put_off_comes_back_one_behind_the_other():
     pace = governor(FakeClock(speed=1e9))
-    pace.answered(put(), left("subscription-writes", 0))
+    pace.refused(put(), "SubscriptionRequestsThrottled", "", 30)
     turns = [await pace.slot(SUB, urgent=True) for _ in range(5)]
 
-    assert turns == [2.0, 4.0, 6.0, 8.0, 10.0]
+    assert turns == [30.0, 32.0, 34.0, 36.0, 38.0]
 
 
 @pytest.mark.parametrize(
@@ -276,13 +276,13 @@ def test_an_exhausted_budget_is_tried_again_ever_more_slowly():
         waits.append(meter.wait(clock.now(), instances=4))
         clock.advance(waits[-1])
         assert meter.wait(clock.now(), instances=4) == 0.0
-        meter.grant(clock.now(), instances=4)
+        meter.grant(clock.now())
         meter.read(0, clock.now())
 
     assert waits == [2, 4, 8, 16, 32]
     meter.readings.clear()
     meter.read(100, clock.now())
-    meter.grant(clock.now(), instances=4)
+    meter.grant(clock.now())
     assert meter.wait(clock.now(), instances=4) == 0.0
 
 
@@ -290,7 +290,7 @@ def test_a_429_halves_the_speed_and_quiet_brings_it_back():
     clock = FakeClock()
     meter = Meter()
     for _ in range(30):  # one in two seconds
-        meter.grant(clock.now(), instances=1)
+        meter.grant(clock.now())
         clock.advance(2)
 
     meter.refuse(clock.now(), 10)
