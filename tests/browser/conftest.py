@@ -159,8 +159,9 @@ def _app(counter: Counter) -> web.Application:
     return app
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
+    """One browser for a module: the driver holds its thread's event loop until it is closed."""
     if not (Path(CHROMIUM).exists() or shutil.which("chromium")):
         pytest.fail("Chromium is missing: apt-get install chromium (these tests download nothing)")
     with sync_playwright() as playwright:
