@@ -58,6 +58,8 @@ class Gateway:
         self.access = Access(world)
         self.budgets = Budgets(world)
         self.faults = Faults(world)
+        #: the name of the fault the last answer was ordered to have, if any
+        self.last_fault = ""
 
     def answer(self, incoming: Incoming) -> Reply:
         """Answer one request; never raises for what a client did."""
@@ -87,6 +89,7 @@ class Gateway:
         if not code and reply.status >= 400:
             code = _code_of(reply.body)
         route = match.route if match else None
+        self.last_fault = fault
         log = world.calls
         log.add(
             LoggedCall(

@@ -46,6 +46,8 @@ def settle(world: World, vm_id: str, body: Body, *, default_created: datetime) -
     properties.setdefault("vmId", world.stable_guid(vm_id, str(created)))
     properties.setdefault("provisioningState", "Succeeded")
     properties.setdefault("timeCreated", written(created))
+    if isinstance(storage := properties.get("storageProfile"), dict):
+        properties["storageProfile"] = disks_as_told(storage)
     body = {**body, "properties": properties}
     kept = world.put(vm_id, body, None, at=min(created, world.now()))
     orders = world.orders_for(vm_id)
@@ -55,6 +57,16 @@ def settle(world: World, vm_id: str, body: Body, *, default_created: datetime) -
         power=str(orders.get("power") or "running"),
     )
     return kept
+
+
+def disks_as_told(storage: Body) -> Body:
+    """Complete the disks of a seed with the one member that no real disk is without."""
+    told = dict(storage)
+    if isinstance(disk := told.get("osDisk"), dict):
+        told["osDisk"] = {"createOption": "FromImage", **disk}
+    if isinstance(disks := told.get("dataDisks"), list):
+        told["dataDisks"] = [{"createOption": "Empty", **disk} for disk in disks]
+    return told
 
 
 def existing(world: World, call: Call) -> Body:

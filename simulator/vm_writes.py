@@ -15,6 +15,7 @@ from simulator.machines import (
     VM,
     Machine,
     Operation,
+    disks_as_told,
     existing,
     machine_of,
     settle,
@@ -124,6 +125,8 @@ def _put_by_timeline(world: World, call: Call, sent: Body, before: Body | None) 
         for member in ("vmId", "timeCreated"):
             properties[member] = kept.get(member)
         properties.setdefault("provisioningState", "Succeeded")
+        if isinstance(storage := properties.get("storageProfile"), dict):
+            properties["storageProfile"] = disks_as_told(storage)
         after = world.put(vm_id, {**before, **sent, "properties": properties}, None)
     world.publish("write", str(after["id"]), Cause.of(call), after)
     return Reply(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,16 +19,43 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+def _ground_truth(config: pytest.Config) -> Path:
+    asked = config.getoption("--ground-truth") or os.environ.get("GROUND_TRUTH")
+    return Path(asked) if asked else Path(__file__).parents[2] / "shared" / "azure"
+
+
 @pytest.fixture(scope="session")
 def ground_truth(request: pytest.FixtureRequest) -> Path:
     """The folder that conformance is held against; skips, saying so, where there is none."""
-    asked = request.config.getoption("--ground-truth") or os.environ.get("GROUND_TRUTH")
-    folder = Path(asked) if asked else Path(__file__).parents[2] / "shared" / "azure"
+    folder = _ground_truth(request.config)
     if not (folder / "recordings").is_dir():
-        if asked:
+        if request.config.getoption("--ground-truth") or os.environ.get("GROUND_TRUTH"):
             pytest.fail(f"no recordings in {folder}")
         pytest.skip(f"no ground truth in {folder}; pass --ground-truth or set GROUND_TRUTH")
     return folder
+
+
+@pytest.fixture(scope="session")
+def traffic(request: pytest.FixtureRequest) -> Iterator[object]:
+    """Check the traffic of every simulated Azure against Microsoft's documents, where they are."""
+    folder = _ground_truth(request.config)
+    if not (folder / "openapi").is_dir():
+        yield None
+        return
+    from tests.conformance.traffic import Traffic, listen
+
+    traffic = Traffic.held_against(folder)
+    stop = listen(traffic)
+    yield traffic
+    stop()
+
+
+@pytest.fixture(autouse=True)
+def documented(request: pytest.FixtureRequest, traffic) -> Iterator[None]:
+    """Fail a test whose simulated Azure, or whose product, departed from the documents."""
+    yield
+    if traffic is not None and (found := traffic.fresh()):
+        pytest.fail("not as Microsoft documents it:\n" + "\n".join(found))
 
 
 @pytest.fixture

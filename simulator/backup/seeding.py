@@ -101,6 +101,7 @@ def _vault(state: BackupState, vault_id: str, given: Body) -> None:
     told = text_of(properties.get("backupStorageVersion"))
     if told and told != "Unassigned":
         vault.ever_registered, vault.storage_version = True, told
+    vault.body["location"] = text_of(given.get("location"))
     vault.body |= {key: value for key, value in given.items() if key != "properties"}
     vault.body = in_order(vault.body)
     vault.body["properties"] = {**fields_of(vault.body.get("properties")), **properties}

@@ -13,12 +13,13 @@ SERVED = LEFT + "subscription-resource-requests"
 
 def backup(method: str, below: str, action: str) -> Route:
     template = "/subscriptions/{s}/resourceGroups/{rg}/providers/Microsoft.RecoveryServices/vaults"
+    body = {"location": "westeurope"} if method == "PUT" else {}
     return Route(
         method=method,
         template=template + "/{v}" + below,
         operation=action,
         action="Microsoft.RecoveryServices/Vaults/" + action,
-        handler=lambda _world, _call: Reply(status=200, body={}),
+        handler=lambda _world, _call: Reply(status=200, body=body),
         truth="recorded",
         source="test",
     )
