@@ -26,6 +26,7 @@ from shared.settings import Settings
 _AT_ONCE = 4  # subscriptions whose vaults are listed at a time
 _A_DAY = 86_400.0
 _PROVIDERS_API = "2021-04-01"
+_SHOWN_BY_THEN = 900.0  # Resource Graph shows a new vault within 10 minutes, as a rule
 _ANEW_SECONDS = 60.0  # what is younger is not read anew, however many VMs ask for it
 # A subscription where we may not list vaults, or that never had one, has none for us.
 _NONE_HERE = frozenset({"AuthorizationFailed", "MissingSubscriptionRegistration"})
@@ -155,7 +156,7 @@ class ArmDirectory:
             self._listed[vault.key] = Kept(
                 self._clock,
                 lambda: self._list_policies(vault),
-                seconds=self._settings.directory_seconds,
+                seconds=max(self._settings.directory_seconds, _SHOWN_BY_THEN),
             )
         return self._listed[vault.key]
 

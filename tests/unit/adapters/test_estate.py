@@ -400,6 +400,20 @@ async def test_a_vault_that_graph_does_not_show_is_listed_by_arm():
     assert lists[0].query["$filter"] == "backupManagementType eq 'AzureIaasVM'"
 
 
+async def test_a_list_by_arm_is_kept_until_graph_can_show_the_vault():
+    wire, clock = Wire(), FakeClock()
+    wire.on("GET", vaults_of(SUB), Answer(200, {"value": [vault_body()]}))
+    wire.on("GET", "/backupPolicies$", Answer(200, {"value": [POLICY_BODY]}))
+    hurried = settings_for(DIRECTORY_SECONDS="60")
+    known = ArmDirectory(clients_on(wire, clock=clock), hurried, clock, PolicyGraph())
+
+    for _ in range(7):
+        await known.policies(VAULT)
+        clock.advance(120)
+
+    assert sum(sent.path.endswith("/backupPolicies") for sent in wire.sent) == 1
+
+
 async def test_policies_are_read_from_arm_while_graph_does_not_answer():
     wire = Wire()
     wire.on("GET", vaults_of(SUB), Answer(200, {"value": [vault_body()]}))
