@@ -113,7 +113,7 @@ TABLE: tuple[Entry, ...] = (
     _entry("INDEX_SECONDS", "900", "Age at which the item index is loaded again."),
     _entry("SWEEP_SECONDS", "900", "How often every subscription is swept."),
     _entry("PLACE_CAP", "240", "New VMs per vault and UTC day; Azure's limit is 250 and its day boundary unknown."),
-    _entry("VAULT_IN_FLIGHT", "240", "Enables in flight per vault, all instances together."),
+    _entry("VAULT_IN_FLIGHT", "480", "Enables in flight per vault, all instances together; an instance has its share of them."),
     _entry("BACKUP_API_VERSION", "2025-02-01", "Api-version of Azure Backup."),
     _entry("VAULT_API_VERSION", "2025-08-01", "Api-version of vaults."),
     _entry("COMPUTE_API_VERSION", "2024-07-01", "Api-version of virtual machines."),

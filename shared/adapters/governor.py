@@ -42,7 +42,7 @@ _WAITING = 8  # reconciles of one subscription that wait in process; the host ru
 _EAGER = 2.0  # a turn is told somewhat early: a budget that comes back faster is noticed so
 _SLOWEST = 0.5  # turns a second, however little was granted lately
 _BRISK = 60.0  # ... where not Azure but our own number of reconciles at once is the limit
-_AHEAD = 10.0, 120.0  # seconds, at least and at most, between the first turn told and the last
+_AHEAD = 10.0, 20.0  # seconds, at least and at most, between the first turn told and the last
 _WATCHED = 0.4  # share of an hourly budget that the watch may use (DESIGN §3.6)
 _LOST = timedelta(minutes=5)  # no reconcile takes so long
 _ABREAST = 12  # reconciles of one subscription at once: the host runs two dozen messages
@@ -220,8 +220,8 @@ class Governor:
     def _turn(self, subscription: str, wait: float, eager: float, least: float) -> float:
         """Give the seconds to put a reconcile off, each behind the one before, at our pace.
 
-        All at once would only queue up again; what was granted lately says how many a second go:
-        ``eager`` times as many are called, ``least`` at least.
+        All at once would only queue up again; what was granted lately, or comes back, says how many
+        a second go: ``eager`` times as many are called, ``least`` at least.
         """
         now = self._clock.now()
         first = now + timedelta(seconds=wait)
@@ -233,7 +233,7 @@ class Governor:
         known = (now - began).total_seconds()  # nobody is told more than we have seen
         if (turn - first).total_seconds() > min(max(known, least_ahead), most_ahead):
             turn = first
-        paces = [speed for meter in self._gates(subscription) if (speed := meter.speed(now))]
+        paces = [pace for meter in self._gates(subscription) if (pace := meter.pace(now))]
         pace = max(eager * min(paces, default=0.0), least)
         self._turns[subscription] = began, turn + timedelta(seconds=1 / pace)
         return (turn - now).total_seconds()

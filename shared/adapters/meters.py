@@ -118,6 +118,11 @@ class Meter:
         lately = [at for at in self.granted if now - at < _LATELY]
         return len(lately) / max(1.0, (now - lately[0]).total_seconds()) if lately else 0.0
 
+    def pace(self, now: datetime) -> float:
+        """Give the grants a second that may be expected; 0.0 of a budget not drawn on lately."""
+        speed = self.speed(now)
+        return max(speed, self._returns) if speed else 0.0
+
     def grant(self, now: datetime) -> None:
         """Count one draw that was allowed."""
         self.granted.append(now)
