@@ -1,7 +1,5 @@
 """What a cold start costs from the deployment package, with and without compiled modules in it.
 
-    python -m bench.coldstart [RUNS]
-
 In Azure a package is mounted read-only, so what it does not bring compiled is compiled anew by every
 new instance: the runs forbid writing bytecode. Three moments are measured in a fresh process each:
 the functions are indexed; the first event is a message; what enrolling needs is loaded. The
@@ -89,8 +87,3 @@ def rows(results: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
     for name in ("sources", "bytecode"):
         kilobytes = f"{results[f'{name} bytes'] / 1000:.0f}"
         yield (name, kilobytes, *(str(results[name][moment]) for moment in MOMENTS))
-
-
-if __name__ == "__main__":
-    for line in rows(asyncio.run(run(*map(int, sys.argv[1:])))):
-        print("".join(cell.ljust(16) for cell in line))

@@ -1,6 +1,6 @@
 """What storage costs: requests, time and CPU of each call, and what loading the SDKs takes.
 
-Run ``python -m bench.storage``. The emulator answers from memory on this machine and shares its
+The emulator answers from memory on this machine and shares its
 cores with us, so its milliseconds are not Azure's (2 to 10 ms a request within a region); requests
 and our own CPU are the same there. A time is the median of its samples.
 """
@@ -8,14 +8,14 @@ and our own CPU are the same there. A time is the median of its samples.
 from __future__ import annotations
 
 import asyncio
-import resource
 import statistics
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import msgspec
 from azure.core.credentials_async import AsyncTokenCredential
@@ -65,9 +65,6 @@ class Cost:
     requests: float
     wall: float
     cpu: float
-
-    def __str__(self) -> str:
-        return f"{self.requests:4.1f} requests  {self.wall:7.2f} ms  {self.cpu:6.2f} ms CPU"
 
 
 class Requests:
@@ -222,21 +219,35 @@ def no_credential() -> AsyncTokenCredential:
     raise AssertionError("the emulator needs no credential")
 
 
-async def main() -> None:
-    for statement in IMPORTS:
-        milliseconds, megabytes = loading(statement)
-        print(f"{statement:58} {milliseconds:7.0f} ms  {megabytes:5.1f} MB")
-    print()
+async def run() -> dict[str, Any]:
+    """Load, call, compete."""
+    loads = {statement: loading(statement) for statement in IMPORTS}
     async with Azurite() as azurite:
         instances = [instance(azurite.connection_string) for _ in range(4)]
-        async for name, cost in calls(instances[0]):
-            print(f"{name:34} {cost}")
+        costs = {name: cost async for name, cost in calls(instances[0])}
         rate, taken = await crowd(instances)
-        print(f"\n4 instances, 300 VMs, 240 places: {taken} taken, {rate:.0f} answers a second")
         for stores in instances:
             await stores.aclose()
-    print(f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB")
+    return {
+        "loading": {
+            name: {"ms": round(ms), "mb": round(mb, 1)} for name, (ms, mb) in loads.items()
+        },
+        "calls": {name: asdict(cost) for name, cost in costs.items()},
+        "crowd": {"places_a_second": round(rate), "taken": taken},
+    }
 
 
-if __name__ == "__main__":
-    asyncio.run(main())
+def rows(results: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
+    """Give the table of the results."""
+    yield ("what", "requests", "ms", "CPU, ms", "MB")
+    for name, one in results["loading"].items():
+        yield (name, "", str(one["ms"]), "", f"{one['mb']:.1f}")
+    for name, one in results["calls"].items():
+        yield (name, f"{one['requests']:.1f}", f"{one['wall']:.1f}", f"{one['cpu']:.2f}", "")
+    yield (
+        "4 instances compete for 240 places, a second",
+        str(results["crowd"]["places_a_second"]),
+        "",
+        "",
+        "",
+    )
