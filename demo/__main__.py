@@ -16,13 +16,17 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from rich.console import Console
 from rich.table import Table
 
 from demo import letters, scenario
 from demo.reality import Reality
+from shared.domain.rules import parse
+from shared.errors import BadRules
 from simulator.azurite import AzuriteMissing
 from simulator.estate import Estate, up_running
+from simulator.seeds import SeedError
 
 HERE = Path(__file__).parent
 SPEED = 60.0
@@ -35,6 +39,7 @@ SETTINGS = {
 LONGEST = 1800  # simulated seconds a VM may be on its way beyond the script
 STILL = 60
 PASSING = frozenset({"", "Waiting", "Enrolling"})
+WIDE = 150  # columns where no terminal says how many
 AFTER_MORNING = 300  # simulated seconds played after the jump
 
 
@@ -42,24 +47,70 @@ def main() -> int:
     """Parse the command line and play."""
     parser = argparse.ArgumentParser(prog="python -m demo", description=__doc__)
     parser.add_argument("--json", type=Path, help="also write the rows as JSON")
-    parser.add_argument("--seed", type=Path, help="another estate, in the simulator's format")
-    parser.add_argument("--expected", type=Path, default=HERE / "expected.json")
-    parser.add_argument("--rules", type=Path, default=HERE / "rules.yaml")
+    parser.add_argument("--seed", type=Path, help="another estate (docs/simulator.md)")
+    parser.add_argument(
+        "--expected", type=Path, default=HERE / "expected.json", help="how its VMs must end"
+    )
+    parser.add_argument(
+        "--rules", type=Path, default=HERE / "rules.yaml", help="another rules file"
+    )
     parser.add_argument("--workers", type=int, default=2, help="instances of the app")
     parser.add_argument("--out", type=Path, default=Path("build/demo"), help="cards and mails")
     options = parser.parse_args()
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else WIDE)
     try:
-        return asyncio.run(play(options, console))
+        seed = _seed(options.seed) if options.seed else scenario.seed()
+        expected = _expected(options.expected)
+        parse(options.rules.read_text(encoding="utf-8"), str(options.rules))
+        return asyncio.run(play(options, console, seed, expected))
+    except (OSError, BadFile, BadRules, SeedError) as wrong:
+        Console(stderr=True).print(f"demo: {wrong}", soft_wrap=True, markup=False, highlight=False)
+        return 2
     except AzuriteMissing as missing:
         console.print(f"[red]{missing}[/red]  Run: make setup")
         return 1
 
 
-async def play(options: argparse.Namespace, console: Console) -> int:
+class Expected(msgspec.Struct, forbid_unknown_fields=True):
+    """How a VM must end; a state may be one of several, joined with ``|``."""
+
+    vm: str
+    state: str
+    story: str = ""
+    findings: list[str] = []
+    notices: int = 0
+    resolved: int = 0
+    policy: str | msgspec.UnsetType = msgspec.UNSET
+    puts: int | msgspec.UnsetType = msgspec.UNSET
+    shows: list[str] = []  # texts that `explain` must give
+
+
+class BadFile(ValueError):
+    """A file is not what it must be; the message names file and place."""
+
+
+def _expected(file: Path) -> list[dict[str, Any]]:
+    try:
+        rows = msgspec.json.decode(file.read_bytes(), type=list[Expected])
+    except (msgspec.DecodeError, UnicodeDecodeError) as wrong:
+        raise BadFile(f"{file}: {wrong}") from wrong
+    return [msgspec.to_builtins(row) for row in rows]
+
+
+def _seed(file: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads(file.read_text(encoding="utf-8")))
+    except (ValueError, TypeError) as wrong:
+        raise BadFile(f"{file}: not a JSON object: {wrong}") from wrong
+
+
+async def play(
+    options: argparse.Namespace,
+    console: Console,
+    seed: dict[str, Any],
+    expected: list[dict[str, Any]],
+) -> int:
     """Play the first quarter of an hour, jump over the night, look at the morning."""
-    seed = json.loads(options.seed.read_text()) if options.seed else scenario.seed()
-    expected = json.loads(options.expected.read_text(encoding="utf-8"))
     start = datetime.fromisoformat(scenario.START)
     began = time.monotonic()
     console.print("starting the simulated Azure, the storage emulator and the app ...")
@@ -74,6 +125,7 @@ async def play(options: argparse.Namespace, console: Console) -> int:
         start=start,
         log=options.out / "app.log",
     ) as estate:
+        console.print(f"what owners receive: {estate.control}/_sim/inbox", soft_wrap=True)
         reality = Reality(estate, [row["vm"] for row in expected])
         await watch_until(estate, reality, console, scenario.PLAYED)
         await until_still(estate, reality, console, expected)
@@ -87,8 +139,13 @@ async def play(options: argparse.Namespace, console: Console) -> int:
         await until_still(estate, reality, console, expected)
         reads = reality.backup_reads()
         rows = [await reality.row(row) for row in expected]
-        letters.write(options.out, estate.inbox("teams"), estate.inbox("mail"))
+        cards, mails = estate.inbox("teams"), estate.inbox("mail")
+        letters.write(options.out, cards, mails)
+        unseen = await letters.photograph(
+            options.out, f"{estate.control}/_sim/inbox", len(cards), len(mails)
+        )
         failed = estate.failed()
+        letters.log(options.out / "app.log", estate.fleet.logs)
     show(console, rows)
     if options.json:
         options.json.write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
@@ -96,7 +153,9 @@ async def play(options: argparse.Namespace, console: Console) -> int:
     for one in failed:
         console.print(f"[red]failed invocation[/red] {one.function}: {one.error or one.state}")
     console.print(f"Azure Backup reads per VM: {reads / enrollable(rows):.2f}")
-    console.print(f"cards, mails and the app's log: {options.out}/")
+    console.print(f"cards and mails, as files and pictures, and the app's log: {options.out}/")
+    if unseen:
+        console.print(f"no pictures: {unseen}")
     console.print(
         f"{len(rows) - len(wrong)} of {len(rows)} as expected, {time.monotonic() - began:.0f} s"
     )

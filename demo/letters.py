@@ -1,10 +1,11 @@
-"""Leaves what owners would have received in a folder: mails as HTML and text, cards as HTML."""
+"""Leaves what owners would have received in a folder: as files, and as pictures of the inbox."""
 
 from __future__ import annotations
 
 import html
 import json
-from collections.abc import Mapping, Sequence
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,36 @@ def write(folder: Path, cards: Sequence[Letter], mails: Sequence[Letter]) -> Non
             json.dumps(body, indent=2, ensure_ascii=False), encoding="utf-8"
         )
         stem.with_suffix(".html").write_text(_page(body), encoding="utf-8")
+
+
+async def photograph(folder: Path, inbox: str, cards: int, mails: int) -> str:
+    """Take a picture of every card and mail as the inbox page draws them; say why if it cannot."""
+    program = shutil.which("chromium") or shutil.which("chromium-browser")
+    if program is None:
+        return "Chromium is missing (apt-get install chromium)"
+    from playwright.async_api import async_playwright
+
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(
+            executable_path=program, args=["--no-sandbox", "--disable-gpu"]
+        )
+        page = await browser.new_page(viewport={"width": 900, "height": 700})
+        for box, kind, count in (("teams", "card", cards), ("mail", "mail", mails)):
+            for number in range(1, count + 1):
+                await page.goto(f"{inbox}?only={box}&number={number}")
+                await page.wait_for_selector("body[data-ready=yes]")
+                shot = folder / f"{kind}-{number:02d}.png"
+                await page.locator("article").screenshot(path=shot)
+        await browser.close()
+    return ""
+
+
+def log(file: Path, lines: Iterable[Any]) -> None:
+    """Append what the app's instances logged."""
+    with file.open("a", encoding="utf-8") as out:
+        out.writelines(
+            f"{one.at.isoformat()} {one.level} {one.logger} {one.text}\n" for one in lines
+        )
 
 
 def _page(message: Any) -> str:

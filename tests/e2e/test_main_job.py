@@ -33,3 +33,6 @@ def test_the_demo_ends_as_its_table_says(tmp_path):
     reads = float(run.stdout.split("Azure Backup reads per VM: ")[1].split()[0])
     assert reads < 1.5
     assert list((tmp_path / "out").glob("mail-*.html"))
+    assert len(list((tmp_path / "out").glob("mail-*.png"))) >= 5
+    assert "/_sim/inbox" in run.stdout
+    assert "event.taken" in (tmp_path / "out" / "app.log").read_text()
