@@ -111,7 +111,7 @@ def _matched(
         return _verdict(rules, passing, findings, match, why)
     if chosen is None:
         return _verdict(rules, Block(), (*findings, _unplaced()), match, why)
-    if failed := after_failure(snapshot, people, now):
+    if failed := after_failure(snapshot, people, now, chosen.vault.id):
         decision, more = failed
         return _verdict(rules, decision, (*findings, *more), match, why)
     if (denied := _denied(snapshot, chosen, people)) is not None:

@@ -17,7 +17,9 @@ from shared.domain.decisions import (
 )
 from shared.domain.faultbook import FaultClass, class_of, finding_for
 from shared.domain.findings import Finding, Severity
+from shared.domain.ids import ArmId
 from shared.domain.model import Snapshot
+from shared.domain.placement.vaults import said_full
 from shared.domain.records import DecisionKind, PersonDecision
 from shared.domain.rights import lack_of
 from shared.domain.selection import in_force
@@ -31,9 +33,11 @@ _PASSING = frozenset({FaultClass.TRANSIENT, FaultClass.WAIT, FaultClass.CONFLICT
 
 
 def after_failure(
-    snapshot: Snapshot, people: tuple[PersonDecision, ...], now: datetime
+    snapshot: Snapshot, people: tuple[PersonDecision, ...], now: datetime, vault: ArmId
 ) -> tuple[Wait | Block, tuple[Finding, ...]] | None:
-    """Say what the last failure asks for; None: try (again) now."""
+    """Say what the last failure asks for; None: try (again) now, in the chosen vault."""
+    if said_full(snapshot) not in {None, vault}:
+        return None  # another one was chosen since
     return _judged(snapshot, people, now, forever=False)
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from shared.domain.ids import ArmId
+from shared.domain.faultbook import known
+from shared.domain.ids import ArmId, vault_of
 from shared.domain.limits import LIMITS
 from shared.domain.model import ProtectedItem, ProtectionState, Room, Snapshot, Vault, Vm, region_of
 from shared.domain.rules.model import Preference, Subscriptions, VaultSet
@@ -15,6 +16,7 @@ from shared.domain.selection import Match
 from shared.domain.spelling import plain
 
 EMPTY = Room(items=0, today=0)
+_VAULTS_TRIED = 2  # that called themselves full; then a person hears of it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,7 +132,20 @@ def tie(vm: ArmId, other: str) -> str:
 
 
 def room_of(snapshot: Snapshot, one: Candidate) -> Room:
-    return snapshot.room.get(one.vault.id.key, EMPTY)
+    room = snapshot.room.get(one.vault.id.key, EMPTY)
+    if one.vault.id != said_full(snapshot):
+        return room
+    return replace(room, items=max(room.items, LIMITS.number("vault_vms")))
+
+
+def said_full(snapshot: Snapshot) -> ArmId | None:
+    """Give the vault that Azure just called full for this VM, whatever our own count says."""
+    failure = snapshot.past.failure
+    if failure is None or failure.policy is None or failure.count > _VAULTS_TRIED:
+        return None
+    fault = known(failure.code, 0, failure.message).fault
+    full = fault is not None and fault.finding == "VAULT_FULL"
+    return vault_of(failure.policy) if full else None
 
 
 def is_taken(snapshot: Snapshot, vault: Vault) -> bool:
