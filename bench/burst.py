@@ -34,6 +34,7 @@ SLOWED = 16.0  # simulated seconds for which the clock runs at that speed
 STEADIER = 2.0  # times as fast after that
 FAST = 20.0
 WORKERS = 2
+VAULTS = 5
 LATENCY_MS = 50.0
 PATIENCE = 900.0  # simulated seconds in which everything must be settled
 NEIGHBOR_EVERY = 3.0  # simulated seconds between two VMs of the other subscription
@@ -41,8 +42,8 @@ NEIGHBORS = 20
 FAILURES = (("job", 10), ("operation", 5), ("4xx", 5))
 CODES = {
     "job": "UserErrorBCMUnsupportedDiskCount",
-    "operation": "UserErrorVmNotInDesirableState",
-    "4xx": "UserErrorRsvPolicyNotFound",
+    "operation": "UserErrorUnsupportedDiskSize",
+    "4xx": "UserErrorUnsupportedStorageType",
 }
 SETTINGS = {
     "CHANGES_PER_HOUR": "5000",
@@ -96,10 +97,11 @@ async def run(cases: tuple[Case, ...] = CASES, *, speed: float = SPEED) -> dict[
 async def play(case: Case, *, speed: float = SPEED, log: Path | None = None) -> dict[str, Any]:
     """Run one burst."""
     filled, deleted = (750, 50) if case.crowded else (0, 0)
-    seed = estates.seed(filled=filled, deleted=deleted)
+    seed = estates.seed(vaults=VAULTS, filled=filled, deleted=deleted)
     seed["knobs"] = {"wire.latency_ms": LATENCY_MS / speed}
     if case.crowded:
         seed["knobs"] |= {"budgets.foreign_share": 1 / 3, "budgets.front_ends": 2}
+        seed["knobs"]["backup.quota.vault"] = 1000.0 + deleted  # whether they count is unknown
     async with up_running(
         seed=seed,
         rules=estates.RULES,
@@ -110,6 +112,9 @@ async def play(case: Case, *, speed: float = SPEED, log: Path | None = None) -> 
         start=datetime.fromisoformat("2026-03-02T09:00:00Z"),
         log=log,
     ) as estate:
+        version, now = estates.version(), estate.now()
+        known = [estates.row(vm, kept, version, now) for vm, kept in estates.others(VAULTS, filled)]
+        await estates.plant(estate.azurite.connection_string, known)
         return await _Burst(estate, case, speed).play()
 
 

@@ -16,16 +16,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
-from azure.data.tables.aio import TableServiceClient
 
+from bench import estates
 from shared.adapters.coverage import TableCoverage
-from shared.adapters.keys import in_subscription
 from shared.adapters.ledger import TableLedger
 from shared.adapters.parked import TableParkedMessages
 from shared.adapters.people import TablePeople
 from shared.adapters.queues import StorageQueues
 from shared.adapters.stores import Stores
-from shared.adapters.tables import body_of
 from shared.coverage import recount
 from shared.domain.findings import Finding, Severity
 from shared.domain.ids import ArmId, virtual_machine
@@ -105,33 +103,13 @@ def row(number: int, chance: random.Random, now: datetime) -> Row:
     )
 
 
-async def plant(connection: str, rows: Sequence[Row]) -> None:
-    """Write the ledger in transactions, which the product has no use for."""
-    async with TableServiceClient.from_connection_string(connection) as service:
-        table = await service.create_table("ledger")
-        by_subscription: dict[str, list[dict[str, Any]]] = {}
-        for one in rows:
-            vm = ArmId.parse(one.vm)
-            entity = {
-                "PartitionKey": vm.subscription,
-                "RowKey": in_subscription(vm),
-                "state": one.state,
-                **body_of(one),
-            }
-            by_subscription.setdefault(vm.subscription, []).append(entity)
-        for entities in by_subscription.values():
-            for start in range(0, len(entities), 100):
-                some = entities[start : start + 100]
-                await table.submit_transaction([("create", entity) for entity in some])
-
-
 async def run() -> dict[str, Any]:
     """Plant the ledger, count it, ask for each view."""
     now = datetime.now(UTC)
     chance = random.Random(7)
     async with Azurite() as running:
         rows = [row(number, chance, now) for number in range(VMS)]
-        await plant(running.connection_string, rows)
+        await estates.plant(running.connection_string, rows)
         desk, stores = await desk_on(running.connection_string)
         try:
             return await measure(desk, rows)

@@ -11,21 +11,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
-
-from azure.data.tables.aio import TableServiceClient
 
 from bench import estates
 from bench.figures import Usage, resident_mb
 from bench.storage import instance
-from shared.adapters.keys import in_subscription
 from shared.adapters.ledger import TableLedger
-from shared.adapters.tables import body_of
-from shared.domain.ids import ArmId
-from shared.domain.records import Row
-from shared.domain.rules import parse
-from shared.domain.states import State
 from simulator.estate import Estate, up_running
 
 SIZES = (1_000, 10_000, 100_000)
@@ -135,63 +127,17 @@ def _machine(number: int) -> estates.Body:
 
 def _item(number: int, vm: estates.Body, per_vault: int) -> estates.Body:
     vault = _vault(number, per_vault)
-    body = estates.item(vault, number, deleted=False)
-    names = f"iaasvmcontainerv2;rg-web;{vm['name']}"
-    body["id"] = (
-        f"{vault['id']}/backupFabrics/Azure/protectionContainers/IaasVMContainer;{names}"
-        f"/protectedItems/VM;{names}"
-    )
-    body["name"] = f"VM;{names}"
-    body["properties"] |= {"sourceResourceId": vm["id"], "policyId": _policy(number, per_vault)}
-    return body
-
-
-def _policy(number: int, per_vault: int) -> str:
-    return f"{_vault(number, per_vault)['id']}/backupPolicies/silver-{number % 3}"
+    return estates.item(vault, vm, deleted=False, policy=f"silver-{number % 3}")
 
 
 async def plant(connection: str, size: int, *, per_vault: int = PER_VAULT) -> None:
-    """Write the ledger in transactions, which the product has no use for."""
-    version = parse(estates.RULES.read_text(encoding="utf-8")).version
-    async with TableServiceClient.from_connection_string(connection) as service:
-        table = await service.create_table_if_not_exists("ledger")
-        for first in range(0, size, 100):
-            rows = [
-                _row(number, version, per_vault) for number in range(first, min(size, first + 100))
-            ]
-            await table.submit_transaction(
-                [
-                    (
-                        "upsert",
-                        {
-                            "PartitionKey": ArmId.parse(row.vm).subscription,
-                            "RowKey": in_subscription(ArmId.parse(row.vm)),
-                            "state": row.state,
-                            **body_of(row),
-                        },
-                    )
-                    for row in rows
-                ]
-            )
-
-
-def _row(number: int, version: str, per_vault: int) -> Row:
-    vm, at = _machine(number), START - timedelta(days=30)
-    return Row(
-        vm=vm["id"],
-        state=State.PROTECTED,
-        since=at,
-        seen_at=START - timedelta(hours=1),
-        uid=vm["properties"]["vmId"],
-        region=estates.REGION,
-        tags=vm["tags"],
-        rules_version=version,
-        vault=_vault(number, per_vault)["id"],
-        policy=_policy(number, per_vault),
-        first_seen=at,
-        enrolled_at=at,
-        protected_at=at,
-    )
+    """Write the ledger of the estate."""
+    version = estates.version()
+    for first in range(0, size, 5_000):
+        numbers = range(first, min(size, first + 5_000))
+        vms = [(_machine(number), number) for number in numbers]
+        rows = [estates.row(vm, _item(number, vm, per_vault), version, START) for vm, number in vms]
+        await estates.plant(connection, rows)
 
 
 def rows(results: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
