@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from uuid import UUID
 
 from shared.clouds import CLOUDS, Cloud
+from shared.domain.spelling import did_you_mean
 from shared.errors import BadSettings
 
 
@@ -168,7 +169,7 @@ def read(environment: Mapping[str, str]) -> Settings:
         cloud=cloud,
         tenant_id=reader.parsed("TENANT_ID", _guid),
         subscriptions=reader.parsed("SUBSCRIPTIONS", _guids),
-        mode=reader.parsed("MODE", Mode),
+        mode=reader.parsed("MODE", _mode),
         enroll_since=reader.parsed("ENROLL_SINCE", _instant),
         rules_uri=reader.text("RULES_URI"),
         rules_check_seconds=reader.parsed("RULES_CHECK_SECONDS", _positive),
@@ -209,6 +210,7 @@ def read(environment: Mapping[str, str]) -> Settings:
     return settings
 
 
+_UNRESOLVED = "@Microsoft.KeyVault("
 _STORES = ("queue", "table", "blob")
 
 
@@ -246,6 +248,13 @@ class _Reader:
     def text(self, name: str) -> str:
         entry = self._entries[name]
         value = self._environment.get(name, "").strip()
+        if value.startswith(_UNRESOLVED):
+            self.refuse(
+                name,
+                "is a Key Vault reference that the platform could not resolve: check the secret's "
+                "name and that the app's identity may read it (role Key Vault Secrets User)",
+            )
+            return ""
         if value:
             return value
         if entry.default is None:
@@ -265,6 +274,12 @@ class _Reader:
                 self.refuse(name, f"is {text!r}: {error}")
             fallback: Any = None
             return fallback  # type: ignore[no-any-return]  # never seen: problems raise
+
+
+def _mode(text: str) -> Mode:
+    if text not in list(Mode):
+        raise ValueError(f"must be {' or '.join(Mode)}; {did_you_mean(text, Mode)}")
+    return Mode(text)
 
 
 def _guid(text: str) -> str:
