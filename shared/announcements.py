@@ -26,11 +26,17 @@ class Announcements:
         self._postman = postman
 
     async def put(
-        self, what: Happened, vm: ArmId, now: datetime, trace: str, details: Mapping[str, str]
+        self,
+        what: Happened,
+        vm: ArmId,
+        now: datetime,
+        trace: str,
+        details: Mapping[str, str],
+        episode: str = "",
     ) -> None:
         if TOPIC not in self._postman.channels:
             return
-        text = f"{vm.key}|{what}|{now.isoformat()}"
+        text = f"{vm.key}|{what}|{episode or now.isoformat()}"
         name = hashlib.sha256(text.encode()).hexdigest()[:32]
         delivery = Delivery(id=name, kind=Kind.OUTCOME, route=(Target(TOPIC, ""),), next_at=now)
         fresh = Announcement(

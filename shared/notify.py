@@ -121,10 +121,17 @@ class Notifier:
         return unreachable(words, self._routing)
 
     async def announce(
-        self, what: Happened, vm: ArmId, now: datetime, trace: str, **details: str
+        self,
+        what: Happened,
+        vm: ArmId,
+        now: datetime,
+        trace: str,
+        *,
+        episode: str = "",
+        **details: str,
     ) -> None:
         """Put an outcome on the topic, if this deployment has one."""
-        await self._announcements.put(what, vm, now, trace, details)
+        await self._announcements.put(what, vm, now, trace, details, episode)
 
     # --- what people do --------------------------------------------------------------------------
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
+from shared import outcomes
 from shared.domain.decisions import On
 from shared.domain.messages import NoticeItem, SweepPage, WorkItem, decode
 from shared.errors import BadMessage, Conflict
@@ -45,6 +46,7 @@ async def _stuck(ports: Ports, work: WorkItem, key: str) -> None:
             return
         row, etag = found
         stuck = move(row, On.NOT_FOUND_OUT, ports.clock.now(), f"parked {key}")
+        await outcomes.announce(ports, row, stuck, ports.clock.now())
         try:
             await ports.ledger.replace(replace(stuck, claim=None), etag)
         except Conflict:

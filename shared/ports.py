@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from shared.domain.coverage import Entry, Summary
 from shared.domain.findings import Finding
 from shared.domain.ids import ArmId
+from shared.domain.letters import Happened
 from shared.domain.messages import Message, Newer
 from shared.domain.model import (
     DiskFacts,
@@ -441,6 +442,18 @@ class Notices(Protocol):
         """Tell the operators of the service's own trouble, once per code until `operators_clear`."""
 
     async def operators_clear(self, code: str, now: datetime) -> None: ...
+
+    async def announce(
+        self,
+        what: Happened,
+        vm: ArmId,
+        now: datetime,
+        trace: str,
+        *,
+        episode: str = "",
+        **details: str,
+    ) -> None:
+        """Tell machines of an outcome; the same ``episode`` told twice is one event to them."""
 
     def unreachable(self, words: Iterable[str]) -> tuple[str, ...]:
         """Give the recipients, as rules write them, that no channel of this deployment reaches."""

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 
 from msgspec.structs import replace
 
-from shared import rights, telemetry
+from shared import outcomes, rights, telemetry
 from shared.act import (
     SETTLES_WITHOUT_JOB,
     Refused,
@@ -97,6 +97,7 @@ async def _claimed(
             found = held.row
             done = await _under_claim(ports, held, work, trace)
             await rights.told(ports, found, done.row, ports.clock.now())
+            await outcomes.announce(ports, found, done.row, ports.clock.now())
             before = held.row.until
             if done.until is not None and done.until != before:
                 await _owned(ports, work, done.until, trace, backlog=backlog)

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 from msgspec.structs import replace
 
-from shared import telemetry
+from shared import outcomes, telemetry
 from shared.act import SETTLES_WITHOUT_JOB, look_at, taken_back
 from shared.claims import Held
 from shared.domain.decisions import On
@@ -77,6 +77,7 @@ async def settle(ports: Ports, entry: InFlight, ending: Ending) -> bool:
         if row.notified and not row.standing and not _look_again(row, intent, ending):
             await ports.notices.clear(vm, "enrolled", now, intent.trace)
             settled = replace(settled, notified=False)
+        await outcomes.announce(ports, row, settled, now)
         try:
             await ports.ledger.replace(settled, etag)
         except Conflict:

@@ -21,7 +21,7 @@ from uuid import uuid4
 import msgspec
 from msgspec.structs import replace
 
-from shared import telemetry
+from shared import outcomes, telemetry
 from shared.abreast import abreast
 from shared.domain import looks
 from shared.domain.decisions import On
@@ -319,6 +319,7 @@ async def _recovery_point(ports: Ports, row: Row, item: ProtectedItem, now: date
     )
     if fresh.notified and not fresh.standing:
         await ports.notices.clear(vm, "protected", now, fresh.trace)
+    await outcomes.announce(ports, fresh, protected, now)
     try:
         await ports.ledger.replace(protected, etag)
     except Conflict:

@@ -19,7 +19,7 @@ from shared.domain.remedies import tags as tag_remedies
 from shared.domain.rules import ReadyRule, Rules
 from shared.domain.rules.model import Choice
 from shared.domain.rules.options import Options
-from shared.domain.rules.selectors import EffectiveTags, effective_tags, traits_of
+from shared.domain.rules.selectors import EffectiveTags, Traits, effective_tags, traits_of
 from shared.domain.tiers import misspelled, tier_of
 
 __all__ = [
@@ -47,6 +47,7 @@ class Match:
         findings: what was odd: unknown values, missing tags, an expired exclusion.
         not_before: the VM is too young to be enrolled until then; None: old enough.
         young_because: why a minimum age applies.
+        routes: names of the routes its notices take; none: the owner, or the fallback.
 
     """
 
@@ -58,14 +59,11 @@ class Match:
     findings: tuple[Finding, ...] = ()
     not_before: datetime | None = None
     young_because: str = ""
+    routes: tuple[str, ...] = ()
 
     @property
     def options(self) -> Options:
         return self.ready.options
-
-    @property
-    def routes(self) -> tuple[str, ...]:
-        return (self.ready.rule.notices,) if self.ready.rule.notices else ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,7 +122,15 @@ def select(
         findings=(*tier_findings, *odd),
         not_before=not_before,
         young_because=young,
+        routes=_routes(rules, ready, traits),
     )
+
+
+def _routes(rules: Rules, ready: ReadyRule, traits: Traits) -> tuple[str, ...]:
+    """Give the route that the rule names, else the first that chooses the VM itself."""
+    if ready.rule.notices:
+        return (ready.rule.notices,)
+    return tuple(name for name, when in rules.routes if when.test(traits))[:1]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -64,6 +64,7 @@ class FakeNotices:
     said: dict[str, str] = field(default_factory=dict)  # to operators, by code
     evidence: dict[str, str] = field(default_factory=dict)
     nobody: set[str] = field(default_factory=set)
+    announced: dict[tuple[str, str, str], dict[str, str]] = field(default_factory=dict)
 
     async def report(self, subject: Subject, findings: tuple[Finding, ...], now: datetime) -> None:
         codes = tuple(one.code for one in findings)
@@ -84,6 +85,9 @@ class FakeNotices:
     async def operators_clear(self, code: str, now: datetime) -> None:
         if code in self.operators:
             self.operators.remove(code)
+
+    async def announce(self, what, vm, now, trace, *, episode="", **details) -> None:
+        self.announced.setdefault((vm.name, what, episode), details)
 
     def unreachable(self, words: Iterable[str]) -> tuple[str, ...]:
         return tuple(word for word in words if word in self.nobody)

@@ -17,6 +17,7 @@ from shared.domain.rules.model import (
     Rule,
     RuleExclusion,
     RulesFile,
+    Selector,
     TagExclusion,
     Tier,
     VaultSet,
@@ -73,6 +74,7 @@ class Rules:
     default: ReadyRule | None = None
     exclusions: tuple[ReadyExclusion, ...] = ()
     tag_exclusions: tuple[ReadyTagExclusion, ...] = ()
+    routes: tuple[tuple[str, Condition], ...] = ()  # those that choose VMs themselves, in order
     tier_words: Mapping[str, str] = field(default_factory=dict)  # plain value or alias -> tier
     vocabularies: Mapping[str, Vocabulary] = field(default_factory=dict)  # plain tag name ->
     marks: Mapping[Path, tuple[int, int]] = field(default_factory=dict, compare=False, repr=False)
@@ -132,6 +134,11 @@ def _ready(
                 excludes=matcher(one.values or ("*",)),
             )
             for one in content.tag_exclusions
+        ),
+        routes=tuple(
+            (one.name, compiled(one.when))
+            for one in content.notices.routes
+            if one.when != Selector()
         ),
         tier_words=words,
         vocabularies=vocabularies(content),

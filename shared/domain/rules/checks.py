@@ -18,7 +18,7 @@ from shared.domain.rules.saying import Found, Say, known
 from shared.domain.spelling import did_you_mean, plain
 from shared.errors import BadArmId, Problem
 
-_TARGETS = ("owner", "topic", "mail:", "teams:", "webhook:")
+_TARGETS = ("owner", "topic", "mail:", "teams:")
 
 
 def problems(content: RulesFile, decoder: Decoder) -> list[Problem]:
@@ -155,7 +155,7 @@ def _notices(content: RulesFile, say: Say) -> Found:
                 yield say(
                     (*path, at),
                     f"{target[:60]!r} is no target of a notice",
-                    "owner, topic, mail:ADDRESS, teams:CHANNEL or webhook:NAME",
+                    "owner, topic, mail:ADDRESS or teams:CHANNEL",
                 )
 
 

@@ -266,7 +266,7 @@ class TagExclusion(Struct, frozen=True, kw_only=True):
 
 
 class Route(Struct, frozen=True, kw_only=True):
-    """Who hears of a VM: `owner`, `mail:ADDRESS`, `teams:CHANNEL`, `webhook:NAME`, `topic`."""
+    """Who hears of a VM: `owner`, `mail:ADDRESS`, `teams:CHANNEL`, `topic`."""
 
     name: Name
     to: Annotated[Words, Meta(min_length=1)]
@@ -275,7 +275,7 @@ class Route(Struct, frozen=True, kw_only=True):
 
 
 class Notices(Struct, frozen=True, kw_only=True):
-    """Routes in order; the first that matches a VM, or that its rule names."""
+    """The route that a VM's rule names; else the first, in order, whose `when` chooses the VM."""
 
     routes: tuple[Route, ...] = ()
     fallback: Annotated[Words, Meta(description="Who hears if nobody else can be found.")] = ()

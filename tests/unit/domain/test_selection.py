@@ -429,3 +429,29 @@ def test_the_days_of_a_tags_exclusion_count_from_its_first_sight() -> None:
 def test_an_exclusion_is_not_asked_of_what_is_not_ours() -> None:
     found = select(rules(), snapshot(vm(managed_by="/a/b/c")), (decision(),), NOW)
     assert isinstance(found, Ignored)
+
+
+ROUTES = """rules:
+  - {name: a, when: {names: 'named-*'}, notices: pager}
+  - {name: b}
+default: {}
+notices:
+  routes:
+    - {name: pager, to: ['mail:pager@contoso.com']}
+    - {name: web, to: ['mail:web@contoso.com'], when: {names: '*web*'}}
+    - {name: late, to: ['mail:late@contoso.com'], when: {names: '*web*'}}
+"""
+
+
+@pytest.mark.parametrize(
+    "name, routes",
+    [
+        pytest.param("named-web", ("pager",), id="the rule names one"),
+        pytest.param("web-1", ("web",), id="the first that chooses it"),
+        pytest.param("db-1", (), id="a route without a condition chooses nobody"),
+    ],
+)
+def test_a_notice_takes_the_route_of_the_rule_or_the_first_that_chooses_the_vm(name, routes):
+    found = select(parse(HEAD + ROUTES), snapshot(vm(name)), (), NOW)
+    assert isinstance(found, Match)
+    assert found.routes == routes
