@@ -33,6 +33,7 @@ from shared.domain.ids import ArmId
 from shared.domain.messages import Cause, WorkItem
 from shared.domain.model import Snapshot
 from shared.domain.records import Intent, PastFailure, Row
+from shared.domain.states import State
 from shared.errors import AzureFault, Conflict, Disposition
 from shared.gather import asked_anew, gather, past_of
 from shared.ledger_rows import changed_by_others, move, observed
@@ -45,6 +46,13 @@ IN_FLIGHT = "in-flight"  # the settlement looks again, because of the row's `aga
 AFTER_FAULT = timedelta(minutes=2)
 AFTER_REFUSAL = timedelta(hours=1)
 _VAULTS_TRIED = 20
+_HOW = {  # in the words that notices know in every language
+    State.ENROLLED: "enrolled",
+    State.PROTECTED: "protected",
+    State.ELSEWHERE: "elsewhere",
+    State.EXCLUDED: "excluded",
+    State.GONE: "gone",
+}
 _ENDED_BY_BACKUP = frozenset({"FIRST_BACKUP_OVERDUE", "FIRST_BACKUP_FAILED"})
 
 
@@ -230,7 +238,7 @@ async def _told(
     row = replace(row, standing=())
     changing = isinstance(verdict.decision, Change) and done.outcome != "observed"
     if row.notified and not changing and done.outcome != "Wait":
-        await ports.notices.clear(snapshot.id, row.why, snapshot.at, trace)
+        await ports.notices.clear(snapshot.id, _HOW.get(row.state, row.why), snapshot.at, trace)
         return _Done(row=replace(row, notified=False), outcome=done.outcome, until=done.until)
     return _Done(row=row, outcome=done.outcome, until=done.until)
 

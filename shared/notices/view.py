@@ -105,7 +105,7 @@ def _single(letter: Letter, words: Words) -> View:
         good=over,
         facts=_facts(told, words),
         findings=() if over else tuple(_finding(f, words, service) for f in told.findings),
-        next_step="" if over else clean(told.next_step, 600),
+        next_step="" if over else clean(words.phrase(told.next_step), 600),
         links=_links(told, words),
         acting=words.say("foot.acting") if told.page and not over else "",
         notice=told.notice,
@@ -116,10 +116,11 @@ def _single(letter: Letter, words: Words) -> View:
 def _digest(letter: Letter, words: Words) -> View:
     over = all(told.kind is Kind.RESOLVED for told in letter.stories)
     headline = "headline.digest_resolved" if over else "headline.digest"
+    counted = [told for told in letter.stories if over or told.kind is not Kind.RESOLVED]
     return View(
         language=words.language,
         kind=Kind.DIGEST,
-        headline=words.say(headline, count=len(letter.stories)),
+        headline=words.say(headline, count=len(counted)),
         lead=words.say("lead.digest"),
         good=over,
         groups=_groups(letter, words),
@@ -178,13 +179,12 @@ def _shared(told: Sequence[Story], words: Words) -> FindingView:
 
 def _finding(finding: Finding, words: Words, service: bool = False) -> FindingView:
     remedies = tuple(
-        _remedy(remedy, words.translated(f"finding.{finding.code}.remedy{number}", remedy.text))
-        for number, remedy in enumerate(finding.remedies[:REMEDIES], 1)
+        _remedy(remedy, words.phrase(remedy.text)) for remedy in finding.remedies[:REMEDIES]
     )
     return FindingView(
         code=clean(finding.code, 80),
         severity=words.say(f"severity.{'service' if service else finding.severity}"),
-        text=clean(words.translated(f"finding.{finding.code}.text", finding.text), 600),
+        text=clean(words.finding(finding.code, finding.text), 600),
         evidence=clean(finding.evidence, 800),
         remedies=remedies,
         source=clean(f"{finding.source} ({finding.source_date})", 200) if finding.source else "",
@@ -218,11 +218,16 @@ def _facts(told: Story, words: Words) -> tuple[tuple[str, str], ...]:
         (words.say("label.region"), clean(told.region, 60)),
         (words.say("label.rule"), clean(told.rule, 120)),
         (words.say("label.since"), words.time(told.since)),
-        (words.say("label.owner"), clean(told.owner, 200)),
+        (words.say("label.owner"), clean(_sources(told.owner, words), 200)),
     ]
     if told.flaps:
         facts.append((words.say("label.notice"), words.say("label.flaps", n=told.flaps)))
     return tuple((label, value) for label, value in facts if value)
+
+
+def _sources(owner: str, words: Words) -> str:
+    """Say where the recipients come from; several places are listed."""
+    return ", ".join(words.phrase(source) for source in owner.split(", "))
 
 
 def _links(told: Story, words: Words) -> tuple[Link, ...]:

@@ -1,17 +1,26 @@
-"""Texts by language. What is missing in one language is said in English, and reported."""
+"""Texts by language. What is missing in one language is said in English, and reported.
+
+Three kinds: what layouts say (by key), what findings are called (by code), and whole sentences of
+remedies, next steps and Azure's faults, found by their English wording (`phrases.<language>.toml`,
+``{}`` where a value stands).
+"""
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 FALLBACK = "en"
+_BLANK = "{}"
+_LONGEST = 2000  # characters of a sentence that is looked up; ours are far shorter
 LANGUAGES = ("en", "ko")
+TEXTS = Path(__file__).parent / "texts"
 
 missing: Counter[str] = Counter()  # "ko headline.opened": texts that fell back, for telemetry
 
@@ -43,6 +52,30 @@ class Words:
         if text is None:
             self._report(key)
         return text or otherwise
+
+    def finding(self, code: str, english: str) -> str:
+        """Give the text of a finding: its very sentence, else what its code means."""
+        return self._sentence(english) or self.translated(f"finding.{code}.text", english)
+
+    def phrase(self, english: str) -> str:
+        """Give a sentence of ours in this language; somebody else's stays as it is."""
+        if self.language == FALLBACK or not english:
+            return english
+        said = self._sentence(english)
+        if said is None:
+            self._report(f"phrase {english[:80]}")
+        return said or english
+
+    def _sentence(self, english: str) -> str | None:
+        exact, patterns = _phrases(self.language)
+        if english in exact:
+            return exact[english]
+        if len(english) > _LONGEST:
+            return None
+        for pattern, said in patterns:
+            if found := pattern.fullmatch(english):
+                return said.format(*(exact.get(value, value) for value in found.groups()))
+        return None
 
     def known(self, key: str, otherwise: str) -> str:
         """Give the words for one of a closed set of phrases, or the phrase itself."""
@@ -85,10 +118,27 @@ def keys(language: str) -> set[str]:
 
 
 @cache
+def _phrases(
+    language: str,
+) -> tuple[Mapping[str, str], Sequence[tuple[re.Pattern[str], str]]]:
+    """Give sentences as they are, and those with values as patterns, the most exact first."""
+    file = TEXTS / f"phrases.{language}.toml"
+    if not file.exists():
+        return {}, ()
+    said = tomllib.loads(file.read_text(encoding="utf-8"))
+    exact = {english: text for english, text in said.items() if _BLANK not in english}
+    blanks = sorted(said.keys() - exact.keys(), key=len, reverse=True)
+    return exact, [(_pattern(english), said[english]) for english in blanks]
+
+
+def _pattern(english: str) -> re.Pattern[str]:
+    return re.compile("(.+?)".join(map(re.escape, english.split(_BLANK))), re.DOTALL)
+
+
+@cache
 def _texts(language: str) -> Mapping[str, Any]:
-    folder = Path(__file__).parent / "texts"
-    texts = tomllib.loads((folder / f"{language}.toml").read_text(encoding="utf-8"))
-    findings = folder / f"findings.{language}.toml"
+    texts = tomllib.loads((TEXTS / f"{language}.toml").read_text(encoding="utf-8"))
+    findings = TEXTS / f"findings.{language}.toml"
     if findings.exists():
         texts["finding"] = tomllib.loads(findings.read_text(encoding="utf-8"))
     return texts

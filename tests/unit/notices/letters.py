@@ -23,11 +23,14 @@ POLICY = Finding(
     evidence="securityType TrustedLaunch; policy gold-daily is Standard",
     remedies=(
         Remedy(
-            text="Give the tier an Enhanced policy.",
+            text="The rules declare the Enhanced policy gold-enhanced; an operator can create it.",
             az="az backup policy create --policy @gold-enhanced.json --name gold-enhanced --vault-name rsv-kr --resource-group backup --backup-management-type AzureIaasVM",
             powershell="New-AzRecoveryServicesBackupProtectionPolicy -Name 'gold-enhanced' -WorkloadType AzureVM -PolicySubType Enhanced",
         ),
-        Remedy(text="Or put this VM into another tier: set its tag backup-tier."),
+        Remedy(
+            text="Or, for Trusted Launch without Ultra or Premium SSD v2 disks, let the rules take"
+            " a Standard policy: `trusted_launch: prefer-enhanced`."
+        ),
     ),
     source="Azure VM backup, support for Trusted Launch",
     source_date="2026-01-15",
@@ -46,7 +49,8 @@ def story(name: str = "vm-payroll-01", kind: Kind = Kind.OPENED, **fields: objec
         "region": "koreacentral",
         "rule": "production",
         "owner": "VM tag owner",
-        "next_step": "We look again with every sweep and whenever the VM changes.",
+        "next_step": "We look again with every sweep and whenever the VM changes; nothing is lost"
+        " meanwhile.",
         "portal": LINKS.to_portal(vm),
         "page": LINKS.to_page(vm),
     }

@@ -41,7 +41,8 @@ def finding(
     remedies: tuple[Remedy, ...] | None = None,
 ) -> Finding:
     default = Remedy(
-        text="Create a vault in the region.",
+        text="Create vault rsv-kr in koreacentral; its redundancy can only be set while it is empty."
+        " It takes a minute or two; afterwards everything waiting is enrolled by itself.",
         az="az backup vault create --name rsv-kr --resource-group backup --location koreacentral",
         powershell="New-AzRecoveryServicesVault -Name 'rsv-kr' -ResourceGroupName 'backup' -Location 'koreacentral'",
         link="https://learn.microsoft.com/azure/backup/backup-create-recovery-services-vault",

@@ -6,6 +6,8 @@ import csv
 import io
 import itertools
 import json
+import string
+import tomllib
 from email import message_from_bytes, policy
 from html.parser import HTMLParser
 from pathlib import Path
@@ -23,6 +25,7 @@ from shared.notices.escape import cell, clean, link
 from shared.notices.view import view
 from shared.notices.words import Words
 from tests.unit.notices import letters
+from tests.unit.notices.phrases import phrases
 from tests.unit.notices.post import finding
 
 SCHEMA = json.loads(
@@ -280,8 +283,6 @@ def test_languages_have_the_same_texts():
 
 
 def test_every_text_has_the_same_blanks_to_fill():
-    import string
-
     def blanks(text: str) -> set[str]:
         return {name for _, name, _, _ in string.Formatter().parse(text) if name}
 
@@ -295,6 +296,59 @@ def test_every_cause_that_may_be_told_is_said_in_korean_and_no_other():
     told = {entry.code for entry in ENTRIES if not entry.unseen and entry.step is not Step.RESTORE}
     said = {key.split(".")[1] for key in words.keys("ko") if key.startswith("finding.")}
     assert said == told | {"OWNER_ADDRESS"}
+
+
+def test_every_sentence_a_notice_may_carry_is_said_in_korean_and_no_other():
+    korean = words.TEXTS / "phrases.ko.toml"
+    said = tomllib.loads(korean.read_text(encoding="utf-8"))
+    ours = phrases()
+    assert len(ours) > 200  # the walk through the code found them
+    assert sorted(ours - said.keys()) == []
+    assert sorted(said.keys() - ours) == []
+
+
+def test_translated_sentences_have_the_same_values_and_no_english_left():
+    said = tomllib.loads((words.TEXTS / "phrases.ko.toml").read_text(encoding="utf-8"))
+    for english, korean in said.items():
+        numbers = {int(name) for _, name, _, _ in string.Formatter().parse(korean) if name}
+        assert numbers == set(range(english.count("{}"))), english
+        assert any("가" <= letter <= "힣" for letter in korean), english
+
+
+@pytest.mark.parametrize(
+    "english, korean",
+    [
+        (
+            "We look again by ourselves at 2026-11-21 09:00 UTC.",
+            "2026-11-21 09:00 UTC에 저절로 다시 확인합니다.",
+        ),
+        (
+            (
+                "Create policy daily in vault rsv-1 (the second line writes a default policy to a file;"
+                " change schedule and retention in it first)."
+            ),
+            (
+                "자격 증명 모음 rsv-1에 정책 daily을(를) 만드세요. (둘째 줄의 명령이 기본 정책을 파일에"
+                " 저장합니다. 일정과 보존 기간을 먼저 고치세요.)"
+            ),
+        ),
+        (
+            "Backup was not enabled: the policy is in use.",
+            "백업이 등록되지 않았습니다: 정책이 사용 중입니다.",
+        ),
+        ("Set tag {0} to the value you want.", "태그 {0}에 원하는 값을 설정하세요."),
+    ],
+)
+def test_sentences_are_translated_with_their_values_in_place(english, korean):
+    spoken = Words("ko")
+    assert spoken.phrase(english) == korean
+    assert spoken.fell_back == set()
+    assert Words("en").phrase(english) == english
+
+
+def test_a_long_hostile_value_is_not_searched_for_sentences():
+    hostile = "Set tag " + " to the value you want. Known values: " * 300
+    assert Words("ko").phrase(hostile) == hostile
 
 
 def test_a_missing_text_falls_back_to_english_and_is_reported():
