@@ -221,7 +221,7 @@ def main() -> int:
     python = install()
     if not asked.infidelities:
         return 1 if asyncio.run(faithful(python)) else 0
-    told = asked.ground_truth or os.environ.get("GROUND_TRUTH") or ROOT / "shared" / "azure"
+    told = asked.ground_truth or os.environ.get("GROUND_TRUTH") or ROOT.parent / "shared" / "azure"
     recordings = Path(told) / "recordings"
     if not recordings.is_dir():
         print(f"no recordings in {recordings}; pass --ground-truth or set GROUND_TRUTH")
