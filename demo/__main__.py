@@ -17,15 +17,19 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from rich import box
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from demo import letters, scenario
+from demo.machines import NoSuchVm, chosen
 from demo.reality import Reality
 from shared.domain.rules import parse
 from shared.errors import BadRules
 from simulator.azurite import AzuriteMissing
 from simulator.estate import Estate, up_running
+from simulator.host.fleet import UnstartableApp
 from simulator.seeds import SeedError
 
 HERE = Path(__file__).parent
@@ -39,7 +43,7 @@ SETTINGS = {
 LONGEST = 1800  # simulated seconds a VM may be on its way beyond the script
 STILL = 60
 PASSING = frozenset({"", "Waiting", "Enrolling"})
-WIDE = 150  # columns where no terminal says how many
+WITH_STORIES = 120  # columns from which the table has room for every VM's story
 AFTER_MORNING = 300  # simulated seconds played after the jump
 
 
@@ -57,17 +61,18 @@ def main() -> int:
     parser.add_argument("--workers", type=int, default=2, help="instances of the app")
     parser.add_argument("--out", type=Path, default=Path("build/demo"), help="cards and mails")
     options = parser.parse_args()
-    console = Console(width=None if sys.stdout.isatty() else WIDE)
+    console = Console()
     try:
         seed = _seed(options.seed) if options.seed else scenario.seed()
         expected = _expected(options.expected)
+        vms = chosen(seed, [row["vm"] for row in expected])
         parse(options.rules.read_text(encoding="utf-8"), str(options.rules))
-        return asyncio.run(play(options, console, seed, expected))
-    except (OSError, BadFile, BadRules, SeedError) as wrong:
+        return asyncio.run(play(options, console, seed, expected, vms))
+    except (OSError, BadFile, BadRules, NoSuchVm, SeedError) as wrong:
         Console(stderr=True).print(f"demo: {wrong}", soft_wrap=True, markup=False, highlight=False)
         return 2
-    except AzuriteMissing as missing:
-        console.print(f"[red]{missing}[/red]  Run: make setup")
+    except (AzuriteMissing, UnstartableApp) as missing:
+        Console(stderr=True).print(f"demo: {missing}", soft_wrap=True, markup=False)
         return 1
 
 
@@ -109,6 +114,7 @@ async def play(
     console: Console,
     seed: dict[str, Any],
     expected: list[dict[str, Any]],
+    vms: dict[str, str],
 ) -> int:
     """Play the first quarter of an hour, jump over the night, look at the morning."""
     start = datetime.fromisoformat(scenario.START)
@@ -126,7 +132,7 @@ async def play(
         log=options.out / "app.log",
     ) as estate:
         console.print(f"what owners receive: {estate.control}/_sim/inbox", soft_wrap=True)
-        reality = Reality(estate, [row["vm"] for row in expected])
+        reality = Reality(estate, vms)
         await watch_until(estate, reality, console, scenario.PLAYED)
         await until_still(estate, reality, console, expected)
         console.print("[bold]the night passes: the backups of the policies run[/bold]")
@@ -168,7 +174,7 @@ async def watch_until(estate: Estate, reality: Reality, console: Console, until:
     while (estate.now() - start).total_seconds() < until:
         await asyncio.sleep(0.25)
         for line in reality.news():
-            console.print(line, highlight=False)
+            console.print(line, highlight=False, soft_wrap=True)
 
 
 async def until_still(
@@ -193,21 +199,19 @@ def enrollable(rows: list[dict[str, Any]]) -> int:
 
 
 def show(console: Console, rows: list[dict[str, Any]]) -> None:
-    """Print the final table."""
-    table = Table(title="VM / expected / actual / seconds / notices", show_lines=False)
-    for column in ("VM", "story", "expected", "actual", "seconds", "notices"):
-        table.add_column(column, overflow="fold")
+    """Print the final table; each VM's story too where the terminal is wide enough."""
+    columns = {"VM": "vm", "story": "story", "expected": "expected", "actual": "actual"}
+    if console.width < WITH_STORIES:
+        del columns["story"]
+    table = Table(
+        title="VM / expected / actual / seconds / notices", box=box.SIMPLE_HEAD, pad_edge=False
+    )
+    for column in (*columns, "seconds", "notices"):
+        table.add_column(column, overflow="fold", no_wrap=column == "seconds")
     for row in rows:
+        cells = [row[name] for name in columns.values()]
         style = "" if row["ok"] else "red"
-        table.add_row(
-            row["vm"],
-            row["story"],
-            row["expected"],
-            row["actual"],
-            str(row["seconds"]),
-            row["heard"],
-            style=style,
-        )
+        table.add_row(*map(escape, cells), str(row["seconds"]), row["heard"], style=style)
     console.print(table)
 
 

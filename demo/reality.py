@@ -8,8 +8,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
-from urllib.parse import quote
 
+from demo.machines import item_path, named_in, spoken_of
 from simulator.estate import Estate
 
 _BACKUP = "Microsoft.RecoveryServices/vaults/backup"
@@ -19,18 +19,18 @@ _CARD_NOTICE = re.compile(r"Notice ([0-9a-f]{16})")
 
 
 class Reality:
-    """Looks at a running estate. ``names`` are the VMs the table is about."""
+    """Looks at a running estate. ``vms`` are those of the table: their ids by their labels."""
 
-    def __init__(self, estate: Estate, names: list[str]) -> None:
+    def __init__(self, estate: Estate, vms: Mapping[str, str]) -> None:
         self._estate = estate
-        self._names = names
+        self._vms = vms
+        self._labels = {vm.lower(): label for label, vm in vms.items()}
         self._since = 0
         self._letters = 0
         self._posted = 0
         self._created: dict[str, datetime] = {}
         self._accepted: dict[str, datetime] = {}
         self._puts: Counter[str] = Counter()
-        self._ids: dict[str, str] = {}
 
     def news(self) -> Iterator[str]:
         """Give a line for everything that happened since the last look."""
@@ -39,7 +39,7 @@ class Reality:
         for call in calls:
             path, status = str(call["path"]), int(str(call["status"]))
             at = datetime.fromisoformat(str(call["at"]))
-            name = self._vm_of(path)
+            name = self._labels.get(spoken_of(path), "")
             if not name or call["method"] not in {"PUT", "DELETE"}:
                 continue
             if "/protectedItems/" in path:
@@ -49,7 +49,6 @@ class Reality:
                     self._accepted.setdefault(name, at)
                 yield f"{at:%H:%M:%S}  {name}  Azure Backup answers {status} in {vault}"
             elif call["method"] == "PUT" and _VM_TYPE.lower() in path.lower():
-                self._ids[name] = path.split("?", maxsplit=1)[0]
                 word = "changed" if name in self._created else "created"
                 self._created.setdefault(name, at)
                 yield f"{at:%H:%M:%S}  {name}  {word}"
@@ -62,7 +61,9 @@ class Reality:
         cards = self._estate.inbox("teams")
         for card in cards[self._posted :]:
             told = ", ".join(
-                name for name in self._names if _names(name, json.dumps(card["message"]))
+                label
+                for label, vm in self._vms.items()
+                if named_in(json.dumps(card["message"]), vm)
             )
             yield f"{self._estate.now():%H:%M:%S}  card in Teams about {told}"
         self._posted = len(cards)
@@ -130,11 +131,6 @@ class Reality:
             json.dumps(kept["message"], ensure_ascii=False) for kept in self._estate.inbox("teams")
         ]
 
-    def _vm_of(self, path: str) -> str:
-        tail = path.split("?", maxsplit=1)[0].replace("%3B", ";").replace("%3b", ";")
-        name = tail.rsplit("/", 1)[-1].rsplit(";", 1)[-1]
-        return name if name in self._names else ""
-
     def _seconds(self, name: str) -> int | str:
         """Give simulated seconds from the VM's first write to the first accepted PUT."""
         if name not in self._accepted or name not in self._created:
@@ -143,14 +139,8 @@ class Reality:
 
     def _recovery_point(self, row: Mapping[str, Any]) -> bool:
         """Ask Azure itself: is there an item in that vault with a recovery point?"""
-        vm = str(row.get("vm", ""))
-        parts = vm.split("/")
-        names = f"iaasvmcontainerv2;{parts[4]};{parts[8]}" if len(parts) > 8 else ""
-        reply = self._estate.arm(
-            "GET",
-            f"{row.get('vault')}/backupFabrics/Azure/protectionContainers"
-            f"/{quote('IaasVMContainer;' + names)}/protectedItems/{quote('VM;' + names)}",
-        )
+        path = item_path(str(row.get("vault")), str(row.get("vm", "")))
+        reply = self._estate.arm("GET", path)
         body = reply.body if isinstance(reply.body, dict) else {}
         properties = body.get("properties")
         return isinstance(properties, dict) and properties.get("protectionState") == "Protected"
@@ -159,13 +149,14 @@ class Reality:
         """Count different notices about a VM, and how many of them were resolved."""
         opened: set[str] = set()
         resolved: set[str] = set()
+        vm = self._vms[name]
         for card in self._cards():
-            if _names(name, card):
+            if named_in(card, vm):
                 found = _CARD_NOTICE.search(card)
                 (resolved if "esolved" in card else opened).add(found[1] if found else card)
         for letter in self._mails():
             subject = str(letter["subject"])
-            if not _names(name, subject):
+            if not named_in(str(letter["text"]), vm):
                 continue
             identity = letter["headers"].get(_NOTICE, subject)
             (resolved if "esolved" in subject else opened).add(identity)
@@ -173,28 +164,18 @@ class Reality:
 
     async def explained(self, name: str) -> dict[str, Any]:
         """Ask the app about one VM."""
-        resource = self._ids.get(name) or self._seeded(name)
         ready = self._estate.ready()
         host: Any = ready["host"]
         url = f"{host['url']}/api/vms/explain"
         headers = {"x-functions-key": host["keys"]["master"]}
-        async with self._estate.http.get(url, params={"vm": resource}, headers=headers) as answer:
+        async with self._estate.http.get(
+            url, params={"vm": self._vms[name]}, headers=headers
+        ) as answer:
             text = await answer.text()
             if answer.status != 200:
                 return {"state": f"explain answered {answer.status}: {text[:200]}"}
             body: dict[str, Any] = json.loads(text)
             return body
-
-    def _seeded(self, name: str) -> str:
-        for _, body in self._estate.world.list(type=_VM_TYPE):
-            if str(body.get("name")) == name:
-                return str(body["id"])
-        return ""
-
-
-def _names(name: str, text: str) -> bool:
-    """Tell whether a text names this VM, and not one whose name merely begins like it."""
-    return re.search(rf"(?<![\w.-]){re.escape(name)}(?![\w-])", text) is not None
 
 
 def _differs(what: str, agrees: bool) -> list[str]:
