@@ -66,13 +66,20 @@ class Lack:
                 f"{self.scope} belongs to another tenant than the vault, and Azure Backup does not"
                 " cross tenants. Let the rules choose no such vault for it."
             )
-        role = role_of(self.action)
         return (
             f"The service may not do {self.action or 'what it must'} at {self.scope}; VMs wait"
             " until it may. Deploy infra/subscription.bicep with the block of infra/role.json that"
-            " holds the action, or grant a built-in role: az role assignment create --assignee"
-            f" {sh(identity or '<client id of the identity>')} --role {sh(role)} --scope"
-            f" {sh(self.scope)}. A grant may take ten minutes to work."
+            f" holds the action, or grant a built-in role: {self.grant(identity)}. A grant may take"
+            " ten minutes to work."
+        )
+
+    def grant(self, identity: str) -> str:
+        """Give the command that grants a built-in role; "" where no role would help."""
+        if self.registration or self.tenant:
+            return ""
+        return (
+            f"az role assignment create --assignee {sh(identity or '<client id of the identity>')}"
+            f" --role {sh(role_of(self.action))} --scope {sh(self.scope)}"
         )
 
 
