@@ -76,23 +76,23 @@ class Notifier:
         if not findings:
             return
         fresh = await self._addressed(subject, findings, now)
-        opened = False
+        old = await self._outbox.read(Notice, fresh.key)
+        if old is None or not old.is_open:
+            await self._announce_trouble(subject, findings, old, now)
 
         def step(old: Notice | None) -> Notice:
-            nonlocal opened
-            opened = old is None or not old.is_open
             return self._due(tellings.raised(old, fresh, now=now, cadence=self._cadence))
 
-        notice = await self._outbox.change(Notice, fresh.key, step, now)
-        if opened:
-            codes = ",".join(finding.code for finding in findings)
-            await self.announce(Happened.BLOCKED, subject.vm, now, subject.trace, causes=codes)
-        await self._after(notice, now)
+        await self._after(await self._outbox.change(Notice, fresh.key, step, now), now)
 
     async def clear(self, vm: ArmId, how: str, now: datetime, trace: str) -> None:
         """Resolve the VM's notice, if one is open; ``how`` says in words what cleared it."""
-        if await self._clear(vm.key, how, now):
-            await self.announce(Happened.RESOLVED, vm, now, trace, how=how)
+        notice = await self._outbox.read(Notice, vm.key)
+        if notice is None or not notice.is_open:
+            return
+        ended = f"{notice.id} {notice.flaps}"
+        await self.announce(Happened.RESOLVED, vm, now, trace, episode=ended, how=how)
+        await self._clear(vm.key, how, now)
 
     async def tell_operators(self, code: str, text: str, evidence: str, now: datetime) -> None:
         """Tell the operators of the service's own trouble, once per code until `operators_clear`."""
@@ -203,10 +203,26 @@ class Notifier:
             trace=subject.trace,
         )
 
-    async def _clear(self, key: str, how: str, now: datetime) -> bool:
+    async def _announce_trouble(
+        self, subject: Subject, findings: tuple[Finding, ...], old: Notice | None, now: datetime
+    ) -> None:
+        """Tell machines before the row is written: a run that dies between says it again, once."""
+        codes = [one.code for one in findings if one.severity is Severity.BLOCKER]
+        if not codes:
+            return  # worth telling people, but nothing is blocked
+        await self.announce(
+            Happened.WAITING if subject.late else Happened.BLOCKED,
+            subject.vm,
+            now,
+            subject.trace,
+            episode=f"after {old.id} {old.flaps}" if old else "first",
+            causes=",".join(codes),
+        )
+
+    async def _clear(self, key: str, how: str, now: datetime) -> None:
         notice = await self._outbox.read(Notice, key)
         if notice is None or not notice.is_open:
-            return False
+            return
         leaving = await self._lanes.leaving(notice)
         await self._step(
             key,
@@ -215,7 +231,6 @@ class Notifier:
             ),
             now,
         )
-        return True
 
     async def _step(
         self, key: str, change: Callable[[Notice], Notice], now: datetime

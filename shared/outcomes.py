@@ -2,7 +2,7 @@
 
 Called wherever a row ends in a state: by `reconcile`, `settle`, `sweep` and `poison`. A run that
 dies before its row is written says the same again, under the same episode: the state that the row
-was in until then. (Blocked and resolved are announced with the notices that people get.)
+was in until then. (Blocked, waiting too long and resolved go with the notices of people: `notify`.)
 """
 
 from __future__ import annotations

@@ -427,6 +427,7 @@ class Subject:
     since: datetime  # when the VM came into its present trouble
     next_step: str  # what happens next by itself, in words
     trace: str
+    late: bool = False  # it waits longer than it should, rather than being blocked
 
 
 class Notices(Protocol):

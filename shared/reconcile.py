@@ -230,6 +230,7 @@ async def _told(
             since=row.since,
             next_step=_next_step(done.until),
             trace=trace,
+            late=row.state is State.WAITING or _ENDED_BY_BACKUP.issuperset(f.code for f in notable),
         )
         await ports.notices.report(subject, notable, snapshot.at)
         standing = tuple(one.code for one in notable if one.code not in _ENDED_BY_BACKUP)
