@@ -21,7 +21,7 @@ from uuid import uuid4
 import msgspec
 from msgspec.structs import replace
 
-from shared import outcomes, telemetry
+from shared import onboarding, outcomes, telemetry
 from shared.abreast import abreast
 from shared.domain import looks
 from shared.domain.decisions import On
@@ -52,6 +52,7 @@ async def tick(ports: Ports) -> int:
     last = await ports.ledger.noted("sweep-started")
     if last and now - datetime.fromisoformat(last) < every:
         return released
+    await onboarding.visible(ports, now)
     for subscription in await ports.estate.subscriptions():
         walk = await _walk(ports, subscription)
         if walk is not None and not walk.ended and now - walk.at < _FORGOTTEN:
@@ -175,7 +176,7 @@ async def _page(
     if cursor:
         await ports.queues.send(replace(page, cursor=cursor, tries=0))
     else:
-        await _finished(ports, page, walk)
+        await _finished(ports, page, walk, before)
     await ports.ledger.note(_note(page.subscription), msgspec.json.encode(walk).decode())
 
 
@@ -243,22 +244,22 @@ async def _alive(ports: Ports, subscription: str, now: datetime) -> int:
 # --- ends -----------------------------------------------------------------------------------------
 
 
-async def _finished(ports: Ports, page: SweepPage, walk: Walk) -> None:
+async def _finished(ports: Ports, page: SweepPage, walk: Walk, before: SweepMark | None) -> None:
     now = ports.clock.now()
-    await ports.ledger.put_sweep(
-        SweepMark(
-            subscription=page.subscription,
-            sweep=page.sweep,
-            started_at=page.started_at,
-            finished_at=now,
-            vms=walk.seen,
-            enqueued=walk.enqueued,
-            counts=walk.counts,
-        )
+    mark = SweepMark(
+        subscription=page.subscription,
+        sweep=page.sweep,
+        started_at=page.started_at,
+        finished_at=now,
+        vms=walk.seen,
+        enqueued=walk.enqueued,
+        counts=walk.counts,
     )
+    await onboarding.announced(ports, before, mark)
+    await ports.ledger.put_sweep(mark)
     await ports.notices.operators_clear(f"SWEEP_SUSPICIOUS {page.subscription}", now)
     telemetry.count("enrollment.sweeps")
-    telemetry.count("enrollment.swept_new", walk.counts.get("looked: new", 0))
+    telemetry.count("enrollment.swept_new", walk.counts.get(onboarding.FOUND_NEW, 0))
     telemetry.wide("sweep.finished", subscription=page.subscription, vms=walk.seen, **walk.counts)
 
 

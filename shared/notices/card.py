@@ -122,10 +122,10 @@ def _finding(finding: FindingView, words: Words) -> Block:
                 spacing="Small",
             )
         )
-        for label, command in (("az", remedy.az), ("powershell", remedy.powershell)):
+        for label, command in ((remedy.shell, remedy.az), ("label.powershell", remedy.powershell)):
             if command:
                 items += [
-                    _text(words.say(f"label.{label}"), subtle=True),
+                    _text(words.say(label), subtle=True),
                     _rich(_run(command, fontType="Monospace"), spacing="None"),
                 ]
     if finding.source:

@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from shared.domain.deliveries import Kind
-from shared.domain.findings import Finding, Remedy
+from shared.domain.findings import Finding, Remedy, Severity
 from shared.domain.letters import Letter, Story
 from shared.domain.notices import rank
 from shared.notices.escape import clean, command, link
 from shared.notices.words import Words
 
 REMEDIES = 3  # F45
+OURS = "python -m ops "  # a command of ours, which no Azure CLI knows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,6 +22,11 @@ class RemedyView:
     az: str = ""
     powershell: str = ""
     link: str = ""
+
+    @property
+    def shell(self) -> str:
+        """Name the label of the first command."""
+        return "label.ops" if self.az.startswith(OURS) else "label.az"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,11 +97,11 @@ def _single(letter: Letter, words: Words) -> View:
         headline = words.say(f"headline.service{'_resolved' if over else ''}", name=name)
     else:
         age = words.duration(letter.at - told.since)
-        headline = words.say(f"headline.{told.kind}", name=name, age=age)
+        headline = words.say(f"headline.{_tone(told)}", name=name, age=age)
     lead = _resolved_lead(told, letter, words) if over else ""
     if not over:
         lead = words.say(
-            "lead.service" if service and told.kind is Kind.OPENED else f"lead.{told.kind}"
+            "lead.service" if service and told.kind is Kind.OPENED else f"lead.{_tone(told)}"
         )
     return View(
         language=words.language,
@@ -111,6 +117,14 @@ def _single(letter: Letter, words: Words) -> View:
         notice=told.notice,
         letter=letter.id,
     )
+
+
+def _tone(told: Story) -> str:
+    """Name the words of a story; nothing is in the way where all of it is advice."""
+    about_vm = told.vm is not None and told.kind in {Kind.OPENED, Kind.UPDATED}
+    if about_vm and all(one.severity is Severity.ADVISORY for one in told.findings):
+        return "advice"
+    return told.kind.value
 
 
 def _digest(letter: Letter, words: Words) -> View:
