@@ -18,7 +18,7 @@ import pytest
 from shared.adapters.smtp import envelope
 from shared.domain.catalogue import ENTRIES, Step
 from shared.domain.deliveries import Kind
-from shared.domain.findings import Remedy
+from shared.domain.findings import Remedy, Severity
 from shared.errors import AzureFault
 from shared.notices import card, mail, words
 from shared.notices.escape import cell, clean, link
@@ -177,6 +177,35 @@ def test_remedies_are_at_most_three():
     text = written(letters.letter(letters.story(findings=(finding(remedies=many),)))).text
     assert "remedy 2" in text
     assert "remedy 3" not in text
+
+
+@pytest.mark.parametrize("kind", [Kind.OPENED, Kind.UPDATED])
+@pytest.mark.parametrize("language", words.LANGUAGES)
+def test_advice_alone_does_not_read_as_a_vm_without_backup(kind, language):
+    advice = finding(severity=Severity.ADVISORY)
+    only = letters.letter(letters.story(kind=kind, findings=(advice,)), language=language)
+    mixed = letters.letter(
+        letters.story(kind=kind, findings=(finding(), advice)), language=language
+    )
+    say = Words(language).say
+
+    assert written(only).subject == say("headline.advice", name="vm-payroll-01")
+    assert say("lead.advice") in " ".join(written(only).text.split())
+    assert say("lead.advice") in json.dumps(content(only), ensure_ascii=False)
+    assert written(mixed).subject == say(f"headline.{kind}", name="vm-payroll-01")
+
+
+@pytest.mark.parametrize(
+    "command, label",
+    [("az vm start --ids x", "Azure CLI"), ("python -m ops decide x", "Operators' command line")],
+)
+def test_a_command_of_ours_is_not_called_azures(command, label):
+    told = letters.letter(
+        letters.story(findings=(finding(remedies=(Remedy(text="Do it.", az=command),)),))
+    )
+    labels = {"Azure CLI", "Operators' command line"}
+    for text in (written(told).text, Page(written(told).html).text, json.dumps(content(told))):
+        assert {one for one in labels if one in text} == {label}
 
 
 # --- attacker text -------------------------------------------------------------------------------
