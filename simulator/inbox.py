@@ -44,6 +44,11 @@ class OrderedFault:
     slow: float = 0.0
     reset: bool = False
 
+    @property
+    def kept_as(self) -> int:
+        """Give the status noted beside the message: 0 where the connection was cut."""
+        return 0 if self.reset else self.status
+
     @classmethod
     def parse(cls, fields: dict[str, Json]) -> "OrderedFault":
         unknown = set(fields) - {*cls.__slots__}
@@ -144,11 +149,15 @@ def add_routes(app: web.Application, world: World) -> None:
     app.cleanup_ctx.append(mail_serving)
     app.router.add_post(INVOKE, _teams(boxes.teams))
     for name in BOXES:
-        box = boxes.named(name)
-        app.router.add_get(f"/_sim/inbox/{name}", _listed(box))
-        app.router.add_delete(f"/_sim/inbox/{name}", _cleared(box))
-        app.router.add_get(f"/_sim/inbox/{name}/refused", _refused(box))
-        app.router.add_post(f"/_sim/inbox/{name}/faults", _ordered(box))
+        add_inbox(app, name, boxes.named(name))
+
+
+def add_inbox(app: web.Application, name: str, box: Inbox) -> None:
+    """Let tests read and empty an inbox, and order failures of it."""
+    app.router.add_get(f"/_sim/inbox/{name}", _listed(box))
+    app.router.add_delete(f"/_sim/inbox/{name}", _cleared(box))
+    app.router.add_get(f"/_sim/inbox/{name}/refused", _refused(box))
+    app.router.add_post(f"/_sim/inbox/{name}/faults", _ordered(box))
 
 
 def _teams(box: Inbox) -> Handler:
@@ -157,7 +166,9 @@ def _teams(box: Inbox) -> Handler:
         message = _read(raw)
         fault = box.take_fault()
         if fault is not None:
-            return await _failed(box, fault, message, request)
+            if fault.accepts:
+                box.keep({"status": fault.kept_as, "message": message})
+            return await failed(box, fault, message, request)
         wrong = _wrong(request, raw, message)
         if wrong is not None:
             box.refuse({"status": wrong.status, "message": message})
@@ -168,13 +179,14 @@ def _teams(box: Inbox) -> Handler:
     return invoked
 
 
-async def _failed(
+async def failed(
     box: Inbox, fault: OrderedFault, message: Json, request: web.Request
 ) -> web.StreamResponse:
+    """Answer as ordered; what the order accepts was kept by the caller."""
     if fault.slow:
         await box.clock.sleep(fault.slow)
-    note: dict[str, Json] = {"status": 0 if fault.reset else fault.status, "message": message}
-    (box.keep if fault.accepts else box.refuse)(note)
+    if not fault.accepts:
+        box.refuse({"status": fault.kept_as, "message": message})
     if fault.reset and request.transport is not None:
         request.transport.abort()
     return web.Response(status=fault.status, headers=fault.headers, text=fault.body)

@@ -36,6 +36,7 @@ PARTS: tuple[str, ...] = (
     "simulator.backup",
     "simulator.eventgrid",
     "simulator.inbox",
+    "simulator.inbox_cloud",
     "simulator.inbox_page",
     "simulator.host.plane",
 )

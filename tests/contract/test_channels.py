@@ -1,7 +1,6 @@
 """Channels: one contract for the fake and for the real adapters against servers of this machine.
 
-Teams and SMTP speak to the simulator's inboxes; Communication Services and Event Grid, which the
-simulator does not have, to small servers here, written from facts §9.2 and Microsoft's reference.
+All of them speak to the simulator's inboxes.
 """
 
 from __future__ import annotations
@@ -11,12 +10,10 @@ import json
 import ssl
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from typing import Any
 
 import aiohttp
 import pytest
 import pytest_asyncio
-from aiohttp import web
 from azure.core import AsyncPipelineClient
 from azure.core.credentials import AzureKeyCredential
 from azure.core.pipeline import policies
@@ -31,6 +28,7 @@ from shared.domain.letters import Announcement, Happened, Letter
 from shared.errors import AzureFault, BadSettings, Disposition
 from shared.outbox import NO_ANSWER, Channel
 from simulator.inbox import TEAMS_PATH, Inbox, OrderedFault, inboxes_of
+from simulator.inbox_cloud import TOPIC_PATH, Limits, cloud_of
 from simulator.server import Simulator, running
 from tests.fakes.azure import START, FakeClock
 from tests.fakes.notices import FakeChannel, fault
@@ -141,89 +139,39 @@ def json_text(card: str) -> str:
 
 
 @dataclass
-class HttpEnd(FarEnd):
-    """A small server with one route that takes, and keeps what it took."""
+class CloudEnd(FarEnd):
+    """Communication Services or a topic, in the simulator."""
 
-    kept: list[dict[str, Any]] = field(default_factory=list)
-    operations: dict[str, str] = field(default_factory=dict)
-    ordered: list[str] = field(default_factory=list)
-    asked: list[tuple[str, str]] = field(default_factory=list)
-    error: dict[str, str] = field(default_factory=dict)
+    inbox: Inbox = field(kw_only=True)
 
     def got(self):
+        kept = [one["message"] for one in self.inbox.messages]
         if self.name == "topic":
-            return [event["id"] for event in self.kept]
-        return [one["headers"]["X-Notice-Id"] + "-1a" for one in self.kept]
+            return [event["id"] for event in kept]
+        return [mail["headers"]["X-Notice-Id"] + "-1a" for mail in kept]
 
     def order(self, failure):
-        self.ordered.append(failure)
-
-    async def take(self, request: web.Request) -> web.StreamResponse:
-        self.asked.append((request.method, request.path))
-        body = await request.json()
-        failure = self.ordered.pop(0) if self.ordered else ""
-        match failure:
-            case "throttled":
-                return web.json_response(
-                    {"error": {"code": "TooManyRequests", "message": "slow down"}},
-                    status=429,
-                    headers={"Retry-After": "7"},
-                )
-            case "broken":
-                return web.Response(status=500, text="<html>oops</html>")
-            case "refused":
-                return web.json_response({"error": {"code": "Denied"}}, status=403)
-        self.keep(request, body)
-        if failure == "unanswered":
-            request.transport.abort()
-        if self.name == "topic":
-            return web.Response(status=200)
-        name = request.headers["Operation-Id"]
-        return web.json_response(
-            {"id": name, "status": "Running"}, status=202, headers={"retry-after": "1"}
-        )
-
-    def keep(self, request: web.Request, body: Any) -> None:
-        if self.name == "topic":
-            self.kept += body
-            return
-        name = request.headers["Operation-Id"]
-        if name not in self.operations:
-            self.kept.append(body)
-            self.operations[name] = "Running"
-
-    async def look(self, request: web.Request) -> web.StreamResponse:
-        self.asked.append((request.method, request.path))
-        status = self.operations.get(request.match_info["name"])
-        if status is None:
-            return web.json_response({"error": {"code": "NotFound"}}, status=404)
-        if status == "Running" and not self.error:
-            status = self.operations[request.match_info["name"]] = "Succeeded"
-            return web.json_response({"status": "Running"}, headers={"retry-after": "1"})
-        return web.json_response(
-            {"status": "Failed" if self.error else status, "error": self.error or None}
+        error = {"throttled": "TooManyRequests", "refused": "Denied"}.get(failure, "")
+        self.inbox.faults.append(
+            {
+                "throttled": OrderedFault(
+                    status=429, headers={"Retry-After": "7"}, body=error_body(error)
+                ),
+                "broken": OrderedFault(status=500, body="<html>oops</html>"),
+                "refused": OrderedFault(status=403, body=error_body(error)),
+                "unanswered": OrderedFault(reset=True, accepts=True),
+            }[failure]
         )
 
 
-@contextlib.asynccontextmanager
-async def serving(end: HttpEnd) -> AsyncIterator[str]:
-    app = web.Application()
-    app.router.add_post("/emails:send", end.take)
-    app.router.add_get("/emails/operations/{name}", end.look)
-    app.router.add_post("/api/events", end.take)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    try:
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
-    finally:
-        await runner.cleanup()
+def error_body(code: str) -> str:
+    return json.dumps({"error": {"code": code, "message": "m"}})
 
 
 def acs(url: str) -> AsyncPipelineClient:
+    signed = policies.HeadersPolicy({"Authorization": "HMAC-SHA256 Signature=x"})
     return AsyncPipelineClient(
-        base_url=url, policies=[policies.RequestIdPolicy(), policies.ContentDecodePolicy()]
+        base_url=url, policies=[policies.RequestIdPolicy(), signed, policies.ContentDecodePolicy()]
     )
 
 
@@ -254,20 +202,16 @@ async def far_end(name: str, simulator: Simulator) -> AsyncIterator[FarEnd]:
         case "smtp":
             yield InboxEnd(name, mail_channel(simulator), inbox=boxes.mail)
         case "acs":
-            end = HttpEnd(name, FakeChannel())
-            async with serving(end) as url, acs(url) as client:
-                end.channel = AcsEmailChannel(client, url, "b@contoso.com", FakeClock(speed=1000))
-                yield end
+            url = simulator.control_url
+            async with acs(url) as client:
+                channel = AcsEmailChannel(client, url, "b@contoso.com", FakeClock(speed=1000))
+                yield CloudEnd(name, channel, inbox=cloud_of(simulator.world).mails.inbox)
         case "topic":
-            end = HttpEnd(name, FakeChannel())
-            async with (
-                serving(end) as url,
-                EventGridPublisherClient(
-                    f"{url}/api/events", AzureKeyCredential("k"), retry_total=0
-                ) as client,
-            ):
-                end.channel = TopicChannel(lambda: client, "vm-backup-auto-enrollment/t")
-                yield end
+            async with EventGridPublisherClient(
+                simulator.control_url + TOPIC_PATH, AzureKeyCredential("k"), retry_total=0
+            ) as client:
+                channel = TopicChannel(lambda: client, "vm-backup-auto-enrollment/t")
+                yield CloudEnd(name, channel, inbox=cloud_of(simulator.world).topic)
 
 
 @pytest_asyncio.fixture(params=NAMES)
@@ -450,7 +394,7 @@ def test_a_wrong_smtp_url_is_refused_without_repeating_it(url):
 async def test_communication_services_is_asked_before_it_is_told_again(simulated):
     async with far_end("acs", simulated) as end:
         await end.channel.send(end.letter(attempt=2))
-        methods = [method for method, _ in end.asked]
+        methods = cloud_of(simulated.world).mails.asked
     assert methods[:2] == ["GET", "POST"]  # unknown there, so posted
     assert methods.count("POST") == 1
 
@@ -466,7 +410,7 @@ async def test_a_failed_operation_of_communication_services_is_no_success(
     simulated, code, disposition
 ):
     async with far_end("acs", simulated) as end:
-        end.error = {"code": code, "message": "m"}
+        cloud_of(simulated.world).mails.ends |= {"code": code, "message": "m"}
         with pytest.raises(AzureFault) as caught:
             await end.channel.send(end.letter())
     assert (caught.value.code, caught.value.disposition) == (code, disposition)
@@ -475,7 +419,7 @@ async def test_a_failed_operation_of_communication_services_is_no_success(
 async def test_an_outcome_is_a_cloud_event(simulated):
     async with far_end("topic", simulated) as end:
         await end.channel.send(end.letter())
-        (event,) = end.kept
+        (event,) = (one["message"] for one in end.inbox.messages)
     assert event["specversion"] == "1.0"
     assert event["type"] == "VmBackupEnrollment.Vm.WaitingTooLong"
     assert event["subject"] == str(letters.story().vm)
@@ -488,3 +432,29 @@ async def test_a_notice_is_no_outcome(simulated):
         with pytest.raises(AzureFault) as caught:
             await end.channel.send(Fake("smtp", FakeChannel()).letter())
     assert caught.value.disposition is Disposition.PARK
+
+
+# --- the limits of Communication Services --------------------------------------------------------
+
+
+async def test_over_its_limit_communication_services_refuses_and_says_when(simulated):
+    async with far_end("acs", simulated) as end:
+        mails = cloud_of(simulated.world).mails
+        mails.own = (Limits(minute=2, hour=100), mails.own[1])
+        await end.channel.send(end.letter(1))
+        await end.channel.send(end.letter(2))
+        with pytest.raises(AzureFault) as caught:
+            await end.channel.send(end.letter(3))
+        assert len(end.got()) == 2
+    assert (caught.value.status, caught.value.disposition) == (429, Disposition.DEFER)
+    assert 0 < caught.value.retry_after <= 61
+
+
+async def test_a_domain_that_azure_manages_sends_five_mails_a_minute(simulated):
+    async with far_end("acs", simulated) as end:
+        end.channel._sender = "DoNotReply@x.azurecomm.net"
+        for number in range(5):
+            await end.channel.send(end.letter(number))
+        with pytest.raises(AzureFault) as caught:
+            await end.channel.send(end.letter(6))
+    assert caught.value.status == 429

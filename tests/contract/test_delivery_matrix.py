@@ -24,6 +24,7 @@ from shared.domain.notices import Notice, NoticeState
 from shared.domain.routing import Routing
 from shared.outbox import Receipt, Record
 from shared.ports import Etag
+from simulator.inbox_cloud import Limits, cloud_of
 from tests.contract.test_channels import FarEnd, far_end, simulated  # noqa: F401  # a fixture
 from tests.fakes.notices import FakeNoticeStore, Killed
 from tests.unit.notices.post import Post, subject
@@ -203,6 +204,8 @@ async def test_each_notice_ends_told_or_parked(
 ):
     notices = NOTICES if pytestconfig.getoption("--all-cells") else FEW
     store = TableNoticeStore(instance())
+    mails = cloud_of(simulated.world).mails
+    mails.own = (Limits(minute=1000, hour=1000),) * 2  # its clock is another: a test of its own
     async with far_end(name, simulated) as end:
         post, deaths = await play(end, store, failure, crash, notices)
         await verdict(post, end, failure, crash, store, notices)
