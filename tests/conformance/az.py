@@ -29,6 +29,8 @@ from tests.conformance.recordings import read, sessions
 from tests.conformance.session import UNREADABLE, Replay
 
 ROOT = Path(__file__).parents[2]
+#: Which list caught which infidelity when all were last tried: the check that did, or "".
+CAUGHT = Path(__file__).with_name("caught.json")
 NIGHT = 16 * 3600.0
 #: Recordings that show most of what a user does; an infidelity that they miss is tried on all.
 RECORDINGS = ("2025/test_backup_protection.jsonl", "2025/test_backup_item.jsonl")
@@ -196,6 +198,7 @@ def caught_by_replay(recordings: Path, wrong: Infidelity) -> str:
 async def bites(python: Path, recordings: Path) -> int:
     """Switch the infidelities on one at a time; return how many nothing caught."""
     missed = both = only_az = only_replay = 0
+    caught: dict[str, dict[str, str]] = {}
     for wrong in INFIDELITIES:
         by_az = await caught_by_az(python, wrong)
         by_replay = caught_by_replay(recordings, wrong)
@@ -206,6 +209,8 @@ async def bites(python: Path, recordings: Path) -> int:
         print(f"{wrong.name}")
         print(f"    az: {by_az[:160] or '-'}")
         print(f"    replay: {by_replay[:160] or '-'}", flush=True)
+        caught[wrong.name] = {"az": by_az.partition(":")[0], "replay": by_replay.partition(":")[0]}
+    CAUGHT.write_text(json.dumps(caught, indent=1, ensure_ascii=False) + "\n", "utf-8")
     print(
         f"infidelities {len(INFIDELITIES)}, caught by both {both}, by az alone {only_az}, "
         f"by the replay alone {only_replay}, by nothing {missed}"
