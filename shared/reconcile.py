@@ -247,7 +247,10 @@ async def _told(
 def _next_step(until: datetime | None) -> str:
     if until is not None:
         return f"We look again by ourselves at {until:%Y-%m-%d %H:%M} UTC."
-    return "We look again with every sweep and whenever the VM changes; nothing is lost meanwhile."
+    return (
+        "We look again regularly and whenever the VM changes. Once the cause is gone, it goes on by"
+        " itself."
+    )
 
 
 async def _failed(held: Held, change: Change, fault: AzureFault, now: datetime) -> None:

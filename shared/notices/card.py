@@ -41,7 +41,7 @@ def card(view: View, words: Words, shortened: list[str]) -> Block:
         _text(view.lead),
     ]
     body += [_finding(finding, words) for finding in view.findings]
-    body += [_group(group) for group in view.groups]
+    body += [_group(group, words) for group in view.groups]
     if view.next_step:
         body.append(_labelled(words.say("label.next"), view.next_step))
     if view.facts:
@@ -109,6 +109,8 @@ def _finding(finding: FindingView, words: Words) -> Block:
     ]
     if finding.evidence:
         items.append(_labelled(words.say("label.evidence"), finding.evidence))
+    if finding.remedies:
+        items.append(_rich(_run(f"{words.say('label.remedy')}:", weight="Bolder")))
     for number, remedy in enumerate(finding.remedies, 1):
         items.append(
             _rich(_run(f"{number}. {remedy.text}"), spacing="Small")
@@ -136,11 +138,13 @@ def _finding(finding: FindingView, words: Words) -> Block:
     return {"type": "Container", "separator": True, "items": items}
 
 
-def _group(group: Group) -> Block:
+def _group(group: Group, words: Words) -> Block:
     items = [_rich(_run(f"{group.title} ", weight="Bolder"), _run(f"({group.count})"))]
+    if group.finding and group.finding.evidence:
+        items.append(_labelled(words.say("label.evidence"), group.finding.evidence))
     if group.finding and group.finding.remedies:
         first = group.finding.remedies[0]
-        items.append(_rich(_run(first.text)))
+        items.append(_labelled(words.say("label.remedy"), first.text))
         if first.az:
             items.append(_rich(_run(first.az, fontType="Monospace"), spacing="None"))
     for one in group.members:

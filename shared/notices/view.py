@@ -173,7 +173,7 @@ def _group(kind: Kind, told: Sequence[Story], letter: Letter, words: Words) -> G
                 name=clean(one.title, 80),
                 detail=_resolved_lead(one, letter, words)
                 if kind is Kind.RESOLVED
-                else clean(one.findings[0].evidence, 200),
+                else ("" if finding and finding.evidence else clean(one.findings[0].evidence, 200)),
                 url=link(one.page or one.portal),
             )
             for one in sorted(told, key=lambda one: one.title.lower())
@@ -182,13 +182,18 @@ def _group(kind: Kind, told: Sequence[Story], letter: Letter, words: Words) -> G
 
 
 def _shared(told: Sequence[Story], words: Words) -> FindingView:
-    """Say the cause that all have in common; a command only if it is the same for all."""
-    finding = _finding(told[0].findings[0], words)
-    commands = {tuple((r.az, r.powershell) for r in one.findings[0].remedies) for one in told}
-    if len(commands) == 1:
-        return finding
-    plain = tuple(replace(remedy, az="", powershell="") for remedy in finding.remedies)
-    return replace(finding, remedies=plain)
+    """Say the cause, and of evidence, remedies and commands what is the same for all."""
+    causes = [one.findings[0] for one in told]
+    first, shown = causes[0], _finding(causes[0], words)
+    texts = set[str].intersection(*({r.text for r in one.remedies} for one in causes))
+    whole = set[Remedy].intersection(*(set(one.remedies) for one in causes))
+    remedies = tuple(
+        seen if remedy in whole else replace(seen, az="", powershell="")
+        for remedy, seen in zip(first.remedies, shown.remedies, strict=False)
+        if remedy.text in texts
+    )
+    one_evidence = len({one.evidence for one in causes}) == 1
+    return replace(shown, remedies=remedies, evidence=shown.evidence if one_evidence else "")
 
 
 def _finding(finding: Finding, words: Words, service: bool = False) -> FindingView:

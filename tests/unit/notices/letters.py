@@ -49,8 +49,8 @@ def story(name: str = "vm-payroll-01", kind: Kind = Kind.OPENED, **fields: objec
         "region": "koreacentral",
         "rule": "production",
         "owner": "VM tag owner",
-        "next_step": "We look again with every sweep and whenever the VM changes; nothing is lost"
-        " meanwhile.",
+        "next_step": "We look again regularly and whenever the VM changes. Once the cause is gone, it"
+        " goes on by itself.",
         "portal": LINKS.to_portal(vm),
         "page": LINKS.to_page(vm),
     }

@@ -301,6 +301,32 @@ def test_only_safe_links_are_links(text, kept):
     assert bool(link(text)) is kept
 
 
+# --- digests -------------------------------------------------------------------------------------
+
+
+def test_a_digest_says_of_all_only_what_is_the_same_for_all():
+    common = Remedy(text="Turn it off.", az="az off")
+    told = [
+        letters.story(
+            name,
+            findings=(
+                finding(
+                    evidence=f"seen on {name}",
+                    remedies=(common, Remedy(text=f"Repair {name}."), Remedy(text="Ask.", az=name)),
+                ),
+            ),
+        )
+        for name in ("vm-a", "vm-b")
+    ]
+    (group,) = view(letters.letter(*told), Words("en")).groups
+    assert [(one.text, one.az) for one in group.finding.remedies] == [
+        ("Turn it off.", "az off"),
+        ("Ask.", ""),
+    ]
+    assert group.finding.evidence == ""
+    assert [one.detail for one in group.members] == ["seen on vm-a", "seen on vm-b"]
+
+
 # --- languages -----------------------------------------------------------------------------------
 
 
