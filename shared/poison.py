@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from shared import outcomes
 from shared.domain.decisions import On
 from shared.domain.messages import NoticeItem, SweepPage, WorkItem, decode
-from shared.errors import BadMessage, Conflict
+from shared.errors import AzureFault, BadMessage, BadRules, Conflict
 from shared.intake import park
 from shared.ledger_rows import move
 from shared.ports import Ports
@@ -31,11 +31,20 @@ async def park_poisoned(ports: Ports, queue: str, body: bytes) -> None:
         "MESSAGE_PARKED",
         "A message failed five times and was parked. Find out why, then replay it: "
         "python -m ops replay",
-        f"queue {queue}, parked {key}",
+        f"queue {queue}, parked {key}{await _broken_rules(ports)}",
         now,
     )
     if isinstance(item, WorkItem):
         await _stuck(ports, item, key)
+
+
+async def _broken_rules(ports: Ports) -> str:
+    """Name the likeliest reason: without rules nothing can be decided."""
+    try:
+        await ports.rules.current()
+    except (BadRules, AzureFault) as wrong:
+        return f"; the rules cannot be used: {wrong}"
+    return ""
 
 
 async def _stuck(ports: Ports, work: WorkItem, key: str) -> None:

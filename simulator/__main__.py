@@ -16,6 +16,8 @@ from simulator.seeds import SeedError
 from simulator.server import running
 from simulator.world import START
 
+ROOT = Path(__file__).resolve().parents[1]
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; 0 when it ended as it should, 2 when it was asked wrongly."""
@@ -102,7 +104,7 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--ready", type=Path, help="written once everything answers")
         command.add_argument("--start", type=_moment, default=START, help="simulated start (ISO)")
     upping.add_argument("--workers", type=_workers, default=1, help="worker processes")
-    upping.add_argument("--app", type=Path, default=Path(), help="folder with function_app.py")
+    upping.add_argument("--app", type=Path, default=ROOT, help="folder with function_app.py")
     upping.add_argument("--rules", type=_file, help="rules file given to the app")
     upping.add_argument(
         "--set", action="append", default=[], metavar="NAME=VALUE", help="an app setting"

@@ -71,8 +71,13 @@ class Azurite:
         )
 
     async def __aenter__(self) -> Self:
-        if not PROGRAM.exists() or shutil.which("node") is None:
-            raise AzuriteMissing(f"{PROGRAM} is not there: run npm ci (Node 20)")
+        if shutil.which("node") is None:
+            raise AzuriteMissing(
+                "node is missing, which runs Azurite, the storage emulator: install Node 20"
+                " (apt-get install nodejs npm, or https://nodejs.org)"
+            )
+        if not PROGRAM.exists():
+            raise AzuriteMissing(f"Azurite, the storage emulator, is not in {PROGRAM}: make setup")
         flags: list[str] = []
         if self._tls:
             flags = [

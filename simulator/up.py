@@ -1,15 +1,19 @@
 """``python -m simulator up``: everything a laptop needs, until SIGTERM."""
 
 import argparse
+import asyncio
+import contextlib
 import sys
+from collections.abc import AsyncIterator
 
 from simulator.__main__ import announce, read_seed, stop_signal
 from simulator.azurite import AzuriteMissing
-from simulator.estate import ROOT, up_running
+from simulator.estate import ROOT, Estate, up_running
 from simulator.host.fleet import UnstartableApp
 
 #: Given to the app when no ``--rules`` are.
 SAMPLE_RULES = ROOT / "rules.sample.yaml"
+LOOK = 0.5  # real seconds
 
 
 async def up(options: argparse.Namespace) -> int:
@@ -38,8 +42,33 @@ async def up(options: argparse.Namespace) -> int:
             for listed in estate.fleet.reported():
                 print(f"simulator: host.json: {listed}", file=sys.stderr)
             announce(estate.ready(), options.ready)
-            await stop.wait()
+            async with troubles_told(estate):
+                await stop.wait()
     except (AzuriteMissing, UnstartableApp) as missing:
         print(f"simulator: {missing}", file=sys.stderr)
         return 1
     return 0
+
+
+@contextlib.asynccontextmanager
+async def troubles_told(estate: Estate) -> AsyncIterator[None]:
+    """Say on stderr why functions fail, each reason once: nobody reads an invocation list."""
+
+    async def telling() -> None:
+        told: set[str] = set()
+        while True:
+            for one in estate.failed():
+                reason = one.error or one.state
+                if reason not in told:
+                    told.add(reason)
+                    print(
+                        f"simulator: {one.function} failed: {reason}", file=sys.stderr, flush=True
+                    )
+            await asyncio.sleep(LOOK)
+
+    watching = asyncio.create_task(telling())
+    try:
+        yield
+    finally:
+        watching.cancel()
+        await asyncio.wait({watching})

@@ -61,6 +61,13 @@ async def test_two_run_side_by_side():
 
 async def test_a_missing_emulator_says_what_to_do(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(azurite_module, "PROGRAM", ROOT / "nothing")
-    with pytest.raises(AzuriteMissing, match="npm ci"):
+    with pytest.raises(AzuriteMissing, match="make setup"):
+        async with Azurite():
+            pass
+
+
+async def test_a_missing_node_says_what_to_install(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(AzuriteMissing, match="install Node 20"):
         async with Azurite():
             pass

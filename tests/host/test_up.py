@@ -75,14 +75,16 @@ async def test_no_clock_faster_than_sixty():
             pass
 
 
-async def started(tmp_path: Path, *more: str) -> tuple[asyncio.subprocess.Process, Path]:
+async def started(
+    tmp_path: Path, *more: str, cwd: Path = ROOT
+) -> tuple[asyncio.subprocess.Process, Path]:
     (tmp_path / "seed.json").write_text(json.dumps(SEED))
     ready = tmp_path / "ready.json"
     settings = [f"--set={name}={value}" for name, value in SETTINGS.items()]
     program = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "simulator", "up", "--seed", str(tmp_path / "seed.json"),
         "--ready", str(ready), *settings, *more,
-        cwd=ROOT, stderr=asyncio.subprocess.PIPE, env={**os.environ},
+        cwd=cwd, stderr=asyncio.subprocess.PIPE, env={**os.environ, "PYTHONPATH": str(ROOT)},
     )  # fmt: skip
     return program, ready
 
@@ -131,3 +133,17 @@ async def test_up_refuses_a_setting_without_a_value(tmp_path: Path):
     program, _ = await started(tmp_path, "--set", "NAME")
     _, errors = await asyncio.wait_for(program.communicate(), 30)
     assert (program.returncode, "NAME=VALUE" in errors.decode()) == (2, True)
+
+
+async def test_up_from_any_folder_says_in_plain_words_why_functions_fail(tmp_path: Path):
+    program, _ = await started(tmp_path, "--speed", "30", "--set", "MODE=observ", cwd=tmp_path)
+    said = ""
+    async with asyncio.timeout(40):
+        while "failed" not in said:
+            line = (await program.stderr.readline()).decode()
+            assert line, said
+            said = line
+    program.send_signal(signal.SIGTERM)
+    rest = (await asyncio.wait_for(program.communicate(), 20))[1].decode()
+    assert "MODE is 'observ': must be observe or enforce; did you mean 'observe'?" in said
+    assert "did you mean" not in rest  # each reason once

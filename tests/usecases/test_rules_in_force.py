@@ -7,8 +7,10 @@ from datetime import timedelta
 import pytest
 
 from shared.adapters.rules_source import RulesFile, StoredRules
+from shared.domain.messages import Cause, WorkItem, encode
 from shared.domain.states import State
 from shared.errors import BadRules, Problem
+from shared.poison import park_poisoned
 from shared.rules_in_force import BROKEN, NO_RULES, NOBODY, look_at_rules
 from tests.fakes.azure import fault
 from tests.unit.domain import worlds
@@ -128,3 +130,15 @@ def test_a_problem_says_where_it_is():
     problem = Problem(file="rules.yaml", line=3, column=5, message="no", hint="yes")
 
     assert str(problem) == "rules.yaml:3:5: error: no (yes)"
+
+
+async def test_a_message_that_the_rules_failed_is_parked_with_their_mistake_as_evidence():
+    house = House()
+    bad = Problem(file="rules.yaml", line=7, column=3, message="no tier 'glod'", hint="gold?")
+    house.ports.rules.failing = BadRules((bad,))
+
+    message = WorkItem(vm=str(worlds.vm().id), seen_at=house.clock.now(), cause=Cause.EVENT)
+    await park_poisoned(house.ports, "enrollments", encode(message))
+
+    evidence = house.notices.evidence["MESSAGE_PARKED"]
+    assert "rules.yaml:7:3: error: no tier 'glod' (gold?)" in evidence
