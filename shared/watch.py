@@ -24,6 +24,7 @@ _CLOCKS = timedelta(minutes=5)  # a job's start may lie before our own time of t
 _VANISHED = timedelta(minutes=15)  # an operation unknown to Azure for that long has ended
 _STEADY = timedelta(seconds=60)
 _SLOWEST = timedelta(minutes=5)
+_NO_VAULT = frozenset({"ResourceNotFound", "ResourceGroupNotFound"})
 JOBS = "Microsoft.RecoveryServices/vaults/backupJobs/read"
 
 
@@ -57,11 +58,21 @@ async def _vault(ports: Ports, look: Look) -> int:
     if wait := ports.pace.may_read(vault.subscription, JOBS):
         await _again(ports, look, timedelta(seconds=wait))
         return 0
-    jobs = await _jobs(ports, vault, entries)
+    jobs: dict[str, Job] = {}
+    gone = ""
+    try:
+        jobs = await _jobs(ports, vault, entries)
+    except AzureFault as fault:
+        if fault.status != 404 or fault.code not in _NO_VAULT:
+            raise
+        gone = fault.message
 
     async def one(entry: InFlight) -> bool:
         job = jobs.get(entry.request_id.lower())
-        ending = ending_of(job, now) if job is not None else await _alone(ports, entry, now)
+        if gone:
+            ending = _with_its_vault(entry, gone, now)
+        else:
+            ending = ending_of(job, now) if job is not None else await _alone(ports, entry, now)
         return ending is not None and await settle(ports, entry, ending)
 
     done = await abreast(one(entry) for entry in entries)
@@ -72,6 +83,13 @@ async def _vault(ports: Ports, look: Look) -> int:
     else:
         await _over(ports, vault)
     return len(entries) - len(left)
+
+
+def _with_its_vault(entry: InFlight, message: str, now: datetime) -> Ending | None:
+    """End a change whose vault was deleted; a new vault may answer 404 for a while, too."""
+    if now - entry.sent_at < _VANISHED:
+        return None
+    return Ending(job="", at=now, code="VaultVanished", message=message)
 
 
 async def _over(ports: Ports, vault: ArmId) -> None:
