@@ -146,7 +146,6 @@ class On(StrEnum):
 
     SENT = "change sent"
     OBSERVED = "would change, but only observing"
-    ACCEPTED_ENDED = "operation succeeded"
     FAILED = "operation failed"
     RECOVERY_POINT = "recovery point seen"
     FOUND_PENDING = "found protected, first backup pending"
@@ -162,7 +161,6 @@ class On(StrEnum):
     VM_GONE_ITEM_LEFT = "VM gone, item left"
     VM_GONE = "VM gone"
     NOT_FOUND_OUT = "could not find out or could not do"
-    NOT_SEEN = "not seen for two sweeps"
 
 
 _CHANGING = frozenset({State.ENROLLING, State.ENROLLED, State.PROTECTED})
@@ -184,7 +182,6 @@ class Rule:
 TRANSITIONS: tuple[Rule, ...] = (
     Rule(on=On.SENT, came_from=_ANY, to=State.ENROLLING),
     Rule(on=On.OBSERVED, came_from=_ANY, to=State.OBSERVED),
-    Rule(on=On.ACCEPTED_ENDED, came_from=frozenset({State.ENROLLING}), to=State.ENROLLED),
     Rule(on=On.FAILED, came_from=frozenset({State.ENROLLING}), to=State.WAITING),
     Rule(on=On.RECOVERY_POINT, came_from=_CHANGING | {State.UNKNOWN}, to=State.PROTECTED),
     Rule(on=On.FOUND_PENDING, came_from=_ANY, to=State.ENROLLED),
@@ -202,7 +199,6 @@ TRANSITIONS: tuple[Rule, ...] = (
     Rule(on=On.VM_GONE_ITEM_LEFT, came_from=_ANY, to=State.ORPHANED),
     Rule(on=On.VM_GONE, came_from=_ANY, to=State.GONE),
     Rule(on=On.NOT_FOUND_OUT, came_from=_ANY, to=State.STUCK),
-    Rule(on=On.NOT_SEEN, came_from=_ANY - {State.GONE}, to=State.UNKNOWN),
 )
 
 _TABLE = {(rule.on, state): rule.to or state for rule in TRANSITIONS for state in rule.came_from}
