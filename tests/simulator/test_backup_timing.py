@@ -77,6 +77,6 @@ def test_a_first_backup_takes_41_minutes_or_some_steps_of_ten_more():
     seconds = drawn(Kind.BACKUP)
 
     assert sum(2470 <= one <= 2480 for one in seconds) / DRAWS == pytest.approx(116 / 277, abs=0.08)
-    assert all((one - 2472) % 600 < 5 for one in seconds)
-    assert 2472 <= seconds[0]
+    assert all((one - 2472) % 600 < 12 for one in seconds)
+    assert seconds[0] >= 2472
     assert seconds[-1] <= 9078
