@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
-from collections.abc import Iterable, Sequence
+import signal
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from math import ceil
@@ -39,6 +41,38 @@ class Usage:
             cpu=sum(map(_cpu, self._pids)) - self._before,
             peak_mb=max((_status(pid, "VmHWM") for pid in self._pids), default=0.0),
         )
+
+
+class Children:
+    """What a process and all it starts use, looked at now and then: CPU seconds, peak memory."""
+
+    def __init__(self, leader: int) -> None:
+        self._leader = leader
+        self._cpu: dict[int, float] = {}
+        self.peak_mb = 0.0
+
+    @property
+    def cpu(self) -> float:
+        return sum(self._cpu.values())
+
+    def look(self) -> None:
+        memory = 0.0
+        for pid in self._session():
+            self._cpu[pid] = max(self._cpu.get(pid, 0.0), _cpu(pid))
+            memory += _status(pid, "VmRSS")
+        self.peak_mb = max(self.peak_mb, memory)
+
+    def end(self) -> None:
+        """Stop all that still runs."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._leader, signal.SIGKILL)
+
+    def _session(self) -> Iterator[int]:
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdecimal():
+                with contextlib.suppress(OSError):
+                    if os.getsid(int(entry.name)) == self._leader:
+                        yield int(entry.name)
 
 
 def resident_mb(pid: int | None = None) -> float:
