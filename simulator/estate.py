@@ -9,13 +9,15 @@ import asyncio
 import contextlib
 import json
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
 import aiohttp
 
+from simulator import role
+from simulator.access import ASSIGNMENT
 from simulator.arm import Json, Reply
 from simulator.azurite import Azurite
 from simulator.clock import SimClock
@@ -205,11 +207,14 @@ async def up_running(
     probe: bool = False,
     kill_at: str = "",
     log: Path | None = None,
+    grants: Sequence[str] = role.FEATURES,
 ) -> AsyncIterator[Estate]:
     """Run everything until the block ends.
 
     ``settings`` override the app's; ``kill_at`` and ``probe`` are the host's (see
     :mod:`simulator.host.probe`); ``log`` takes what instances write to stdout and stderr.
+    The app's identity has these blocks of the service's role and no more, unless the seed assigns
+    roles itself.
     """
     if speed > FASTEST:
         raise ValueError(f"at most {FASTEST:g}x: storage hides messages in real, whole seconds")
@@ -219,6 +224,8 @@ async def up_running(
         sim = await stack.enter_async_context(
             running(seed=given, profile=profile, speed=0.0, start=start, port=port)
         )
+        if not any(True for _ in sim.world.list(type=ASSIGNMENT)):
+            role.grant(sim.world, sim.identity["principalId"], role.actions(grants))
         azurite = await stack.enter_async_context(Azurite())
         told = {**app_settings(sim, azurite, rules, workers), **(settings or {})}
         fleet = await stack.enter_async_context(

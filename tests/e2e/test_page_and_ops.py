@@ -21,6 +21,7 @@ import pytest
 import pytest_asyncio
 
 from demo import scenario
+from simulator import role
 from simulator.estate import EVENT_SUBSCRIPTION, EVENT_VERSION, Estate, up_running
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240), pytest.mark.asyncio(loop_scope="module")]
@@ -187,6 +188,9 @@ async def test_explain_says_the_same_here_and_there(estate):
 
 
 async def test_the_doctor_finds_a_subscription_that_somebody_removed(estate):
+    # a person runs the doctor, who may read more than the service: event subscriptions, for one
+    identity, reader = estate.sim.identity["principalId"], "70000000-0000-4000-8000-000000000002"
+    role.grant(estate.world, identity, ["*/read"], reader)
     well, out, err = await ops(estate, "doctor", "--app-id", APP, "-o", "json")
     failures = [row for row in json.loads(out) if row["result"] == "failure"]
     assert (well, failures) == (0, []), err
