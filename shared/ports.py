@@ -353,8 +353,10 @@ class Coverage(Protocol):
         """Replace one subscription; gives the summary with the generation of its entries."""
 
     async def summaries(self) -> tuple[Summary, ...]: ...
-    def entries(self, summary: Summary) -> AsyncIterator[Sequence[Entry]]:
+    def entries(self, summary: Summary, having: str = "") -> AsyncIterator[Sequence[Entry]]:
         """Walk the entries that belong to a summary, by group and name.
+
+        Those that do not have ``having`` (lower case) in any of their texts may be left out.
 
         Raises:
             Conflict: the subscription was counted anew meanwhile; read its summary again.

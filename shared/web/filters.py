@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from urllib.parse import urlencode
@@ -10,6 +11,7 @@ from shared.domain.coverage import Cell, Entry, doubted
 
 _MOST = 200  # characters of a filter
 _LONGEST_ID = 500
+_AS_STORED = re.compile(r'[^"\\\x00-\x1f]*')  # JSON writes these as they are
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +51,13 @@ class Filters:
     def by_entry(self) -> bool:
         """Tags and names are not in the cells: every entry must be looked at."""
         return bool(self.tag or self.q)
+
+    @property
+    def having(self) -> str:
+        """A text, in lower case, that every entry found has in it as it is stored, or ""."""
+        name, _, value = (part.strip() for part in self.tag.lower().partition("="))
+        parts = (*self.q.lower().split("/"), value or name)
+        return max((one for one in parts if _AS_STORED.fullmatch(one)), key=len, default="")
 
     def query(self, **changes: str) -> str:
         """Give the query string of these filters with some changed, from their first page."""

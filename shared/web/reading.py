@@ -21,6 +21,7 @@ from shared.web.filters import Filters
 from shared.web.view import Counted, Overview, considered, matching, overview
 
 PAGE = 50
+AT_ONCE = 8  # subscriptions that a search reads
 _AGAIN = 3  # tries to read a subscription that is counted anew meanwhile
 QUEUES = ("enrollments", "enrollments-backlog", "sweeps", "notices")
 TIMERS = ("sweep", "watch", "notices")
@@ -101,12 +102,7 @@ async def seen(ports: Ports, filters: Filters) -> Seen:
         now=ports.clock.now(),
         every=timedelta(seconds=ports.settings.sweep_seconds),
     )
-    searched: Mapping[str, Sequence[Entry]] | None = None
-    if filters.by_entry:
-        searched = {
-            one.subscription: [entry async for entry in entries(ports, one, filters)]
-            for one, _ in matching(counted, filters)
-        }
+    searched = await _searched(ports, counted, filters) if filters.by_entry else None
     kinds: Mapping[type[Sheet], Sheet] = {type(sheet): sheet for sheet in sheets.result()}
     vaults, jobs, trend = kinds.get(VaultSheet), kinds.get(JobSheet), kinds.get(TrendSheet)
     return Seen(
@@ -130,6 +126,27 @@ async def seen(ports: Ports, filters: Filters) -> Seen:
             suspicious=sum(bool(mark.suspicious) for mark in swept.result()),
         ),
     )
+
+
+async def _searched(
+    ports: Ports, counted: Sequence[Counted], filters: Filters
+) -> Mapping[str, Sequence[Entry]]:
+    """Give what passes of every subscription that can hold it."""
+    gate = asyncio.Semaphore(AT_ONCE)
+
+    async def one(subscription: Counted) -> list[Entry]:
+        async with gate:
+            return [entry async for entry in entries(ports, subscription, filters)]
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            found = {
+                subscription.subscription: group.create_task(one(subscription))
+                for subscription, _ in matching(counted, filters)
+            }
+    except ExceptionGroup as failures:
+        raise failures.exceptions[0] from failures
+    return {name: task.result() for name, task in found.items()}
 
 
 async def listed(
@@ -176,7 +193,7 @@ async def entries(ports: Ports, one: Counted, filters: Filters) -> AsyncIterator
             return
         given = False
         try:
-            async for block in ports.coverage.entries(summary):
+            async for block in ports.coverage.entries(summary, filters.having):
                 for entry in block:
                     if filters.keeps(
                         entry, one.subscription, doubtful=bool(one.doubt)

@@ -123,6 +123,28 @@ async def test_entries_fill_as_many_blocks_as_they_need(storage, monkeypatch):
     assert await entries(storage.coverage, put) == many
 
 
+async def test_a_search_is_given_every_entry_that_has_the_text_in_any_case(storage):
+    many = [entry("App-1"), entry("Größe-2"), entry("x", tags={"Team": 'a "Größe"'}), entry("y")]
+    put = await storage.coverage.put(summary(rows=4), many)
+
+    found = [one.name async for block in storage.coverage.entries(put, "größe") for one in block]
+
+    assert found == ["Größe-2", "x"]
+    assert len(await entries(storage.coverage, put)) == 4
+
+
+async def test_what_was_read_once_stays_until_another_count_is_read(instance):
+    reader, writer = TableCoverage(instance()), TableCoverage(instance())
+    old = await writer.put(summary(rows=1), [entry("old")])
+    assert await entries(reader, old) == [entry("old")]
+    new = await writer.put(summary(rows=1), [entry("new")])
+
+    assert await entries(reader, old) == [entry("old")]
+    assert await entries(reader, new) == [entry("new")]
+    with pytest.raises(Conflict):
+        await entries(reader, old)
+
+
 async def test_an_empty_subscription_has_no_entries(storage):
     put = await storage.coverage.put(summary(rows=0, cells=()), [])
 

@@ -251,13 +251,13 @@ class FakeCoverage(_Fake):
         kept = sorted(self._summaries.items())
         return tuple(msgspec.json.decode(body, type=Summary) for _, body in kept)
 
-    async def entries(self, summary: Summary) -> AsyncIterator[Sequence[Entry]]:
+    async def entries(self, summary: Summary, having: str = "") -> AsyncIterator[Sequence[Entry]]:
         await self._called("entries")
         if summary.rows and summary.generation not in self._entries:
             raise Conflict(f"{summary.subscription} was counted anew")
         body = self._entries.get(summary.generation, b"[]")
         for page in _pages(msgspec.json.decode(body, type=list[Entry])):
-            yield tuple(page)
+            yield tuple(one for one in page if having in msgspec.json.encode(one).decode().lower())
 
     async def put_sheet(self, sheet: Sheet) -> None:
         await self._called("put_sheet")

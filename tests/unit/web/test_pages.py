@@ -178,12 +178,12 @@ async def test_a_subscription_counted_anew_while_it_is_read_is_read_again():
     await found.counted()
     original, once = found.house.coverage.entries, []
 
-    async def entries(summary):
+    async def entries(summary, having):
         if not once:
             once.append(summary)
             await found.house.ledger.insert(found.row("b", State.BLOCKED))
             await found.counted()
-        async for block in original(summary):
+        async for block in original(summary, having):
             yield block
 
     found.house.coverage.entries = entries

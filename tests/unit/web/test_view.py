@@ -224,6 +224,20 @@ def test_names_and_tags_are_looked_for_in_entries(filters, found):
     assert filters.finds(entry) is found
 
 
+_TEXTS = st.text(alphabet=st.sampled_from('aBΣσςİKß"\\/=\x01 é\u2028'), max_size=6)
+
+
+@given(group=_TEXTS, name=_TEXTS, key=_TEXTS, value=_TEXTS, q=_TEXTS, tag=_TEXTS)
+def test_every_entry_that_is_found_has_what_its_line_is_searched_for(
+    group, name, key, value, q, tag
+):
+    entry = Entry(group=group, name=name, standing=Standing.BLOCKED, tags={key: value})
+    filters = Filters.of({"q": q, "tag": tag})
+    line = msgspec.json.encode(entry).decode()
+
+    assert not filters.finds(entry) or filters.having in line.lower()
+
+
 @given(
     st.dictionaries(
         st.sampled_from(["standing", "cause", "q", "tag", "page", "region", "nonsense"]),
