@@ -21,6 +21,7 @@ from shared.ports import Etag, Ledger
 
 FOLD = timedelta(seconds=5)  # clocks of two instances may differ by this much
 LEASE = timedelta(minutes=10)  # as long as the host hides a crashed instance's messages
+TIMED = frozenset({Cause.RETRY, Cause.RELEASE})  # messages that are a wait's owner
 _TRIES = 8
 
 
@@ -42,6 +43,8 @@ class Held:
 
         Raises:
             Conflict: the claim was lost (expired and taken over); the other run decides now.
+            EnrollmentError: the row changed under every try; the claim is still ours, so the
+                invocation must fail: its redelivery goes on.
 
         """
         for _ in range(_TRIES):
@@ -49,13 +52,16 @@ class Held:
                 self._etag = await self._ledger.replace(row, self._etag)
             except Conflict:
                 fresh = await self._ledger.read(ArmId.parse(row.vm))
+                if fresh is not None and fresh[0] == row:  # written; only the answer was lost
+                    self.row, self._etag = fresh
+                    return
                 if fresh is None or fresh[0].claim is None or fresh[0].claim.by != self.by:
                     raise
                 row, self._etag = replace(row, again=fresh[0].again), fresh[1]
             else:
                 self.row = row
                 return
-        raise Conflict(f"{row.vm}: the row changed {_TRIES} times")
+        raise EnrollmentError(f"{row.vm}: the row changed {_TRIES} times")
 
     async def release(self, row: Row) -> bool:
         """Write the outcome without the claim; tell whether somebody waits to be served."""
@@ -84,8 +90,7 @@ def folded(row: Row, work: WorkItem, by: str, now: datetime) -> str:
         return ""
     if work.seen_at + FOLD < started:
         return "folded"
-    timed = work.cause in {Cause.RETRY, Cause.RELEASE}
-    if timed and row.until is not None and row.until > now + FOLD:
+    if work.cause in TIMED and row.until is not None and row.until > now + FOLD:
         return "not-due"
     return ""
 

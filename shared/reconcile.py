@@ -23,7 +23,7 @@ from shared.act import (
     look_at,
     unresolved,
 )
-from shared.claims import Held, Passed, claim, folded
+from shared.claims import FOLD, TIMED, Held, Passed, claim, folded
 from shared.closer_look import closer_look
 from shared.domain.decide import decide
 from shared.domain.decisions import Change, Enroll, On, Undelete, Verdict
@@ -43,6 +43,7 @@ from shared.settle import resolve
 
 MESSAGE_WAIT = timedelta(minutes=15)  # longer waits are rows (DESIGN §3.4)
 IN_FLIGHT = "in-flight"  # the settlement looks again, because of the row's `again`
+AFTER_HICCUP = timedelta(seconds=20)
 AFTER_FAULT = timedelta(minutes=2)
 AFTER_REFUSAL = timedelta(hours=1)
 _VAULTS_TRIED = 20
@@ -106,8 +107,8 @@ async def _claimed(
             done = await _under_claim(ports, held, work, trace)
             await rights.told(ports, found, done.row, ports.clock.now())
             await outcomes.announce(ports, found, done.row, ports.clock.now())
-            before = held.row.until
-            if done.until is not None and done.until != before:
+            owned = held.row.until == done.until and work.cause not in TIMED
+            if done.until is not None and not owned:
                 await _owned(ports, work, done.until, trace, backlog=backlog)
             again = await held.release(replace(done.row, trace=trace))
         except Conflict:
@@ -126,14 +127,15 @@ async def _under_claim(ports: Ports, held: Held, work: WorkItem, trace: str) -> 
     try:
         if unresolved(held.row):
             await resolve(ports, held)
+            if unresolved(held.row):
+                return _unknown(held.row, ports.clock.now(), trace)
         if (intent := in_flight(held.row)) is not None:
             return await _flying(ports, held, intent)
         return await _decided(ports, held, work, trace)
     except AzureFault as fault:
         now = ports.clock.now()
         if unresolved(held.row):
-            row = move(held.row, On.SENT, now, "answer-unknown", trace=trace)
-            return _waiting(row, now + _pause(fault), "answer-unknown")
+            return _unknown(held.row, now, trace, _pause(fault))
         if fault.disposition is Disposition.RAISE:
             raise
         return await _could_not(ports, held.row, fault, trace)
@@ -146,6 +148,18 @@ async def _flying(ports: Ports, held: Held, intent: Intent) -> _Done:
     if now - intent.at > SETTLES_WITHOUT_JOB and await ports.ledger.look(vault) is None:
         await look_at(ports, vault, now)
     return _Done(row=replace(held.row, again=now), outcome=IN_FLIGHT)
+
+
+def _unknown(row: Row, now: datetime, trace: str, pause: timedelta = FOLD) -> _Done:
+    """Leave a PUT that may have taken effect alone until the absence of its job says otherwise.
+
+    The watch settles it as soon as its job is listed. Another PUT meanwhile, even the same, would
+    be refused as a conflict or, worse, change something.
+    """
+    assert row.intent is not None, "only a change that was sent has an answer"
+    until = max(row.intent.at + SETTLES_WITHOUT_JOB, now + pause)
+    row = move(row, On.SENT, now, "answer-unknown", trace=trace)
+    return _waiting(row, until, "answer-unknown")
 
 
 async def _decided(ports: Ports, held: Held, work: WorkItem, trace: str) -> _Done:
@@ -310,12 +324,23 @@ async def _could_not(ports: Ports, row: Row, fault: AzureFault, trace: str) -> _
             )
         stuck = move(row, On.NOT_FOUND_OUT, now, why, trace=trace)
         return _waiting(stuck, now + AFTER_REFUSAL, why)
-    return _waiting(move(row, On.NOT_NOW, now, why, trace=trace), now + _pause(fault), why)
+    pause = _pause(fault, _patience(row, now))
+    return _waiting(move(row, On.NOT_NOW, now, why, trace=trace), now + pause, why)
 
 
-def _pause(fault: AzureFault) -> timedelta:
-    told = timedelta(seconds=fault.retry_after) if fault.retry_after is not None else AFTER_FAULT
-    return max(told, timedelta(seconds=5))
+def _patience(row: Row, now: datetime) -> timedelta:
+    """Try soon what failed for the first time, and as long as it waited already after that.
+
+    A hiccup must not cost a new VM its minute, an outage must not be asked in a frenzy.
+    """
+    if row.state is not State.WAITING:
+        return AFTER_FAULT
+    return min(max(now - row.since, AFTER_HICCUP), AFTER_FAULT)
+
+
+def _pause(fault: AzureFault, untold: timedelta = AFTER_FAULT) -> timedelta:
+    told = timedelta(seconds=fault.retry_after) if fault.retry_after is not None else untold
+    return max(told, FOLD)
 
 
 def _waiting(row: Row, until: datetime, why: str) -> _Done:

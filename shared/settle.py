@@ -29,6 +29,7 @@ _ENDED_WELL = frozenset({"Completed", "CompletedWithWarnings"})
 _RUNNING = frozenset({"InProgress", "Cancelling"})
 _CLOCKS = timedelta(minutes=5)  # a job's start may lie before our own time of the PUT
 _TRIES = 8
+_NO_VAULT = frozenset({"ResourceNotFound", "ResourceGroupNotFound"})
 
 OPERATION_OF = {
     ChangeKind.ENROLL: "ConfigureBackup",
@@ -96,20 +97,48 @@ async def resolve(ports: Ports, held: Held) -> None:
     intent = held.row.intent
     assert intent is not None, "only an intent can be resolved"
     vault = ArmId.parse(intent.vault)
+    try:
+        job = await _job_of(ports, vault, intent)
+        gone = False
+    except AzureFault as fault:
+        if not vault_is_gone(fault):
+            raise
+        job, gone = None, True  # and with it whatever the PUT did
+    if job is not None:
+        await ports.ledger.put_in_flight(_entry(held.row, intent))
+        await look_at(ports, vault, ports.clock.now())
+        await held.save(replace(held.row, intent=replace(intent, accepted_at=job.started)))
+        telemetry.wide("intent.found", vm=held.row.vm, request=intent.request_id)
+        return
+    if ports.clock.now() - intent.at < SETTLES_WITHOUT_JOB:
+        return
+    if intent.kind is ChangeKind.ENROLL and not gone:
+        await _learn_item(ports, vault, held.row)
+    await taken_back(ports, held)
+    telemetry.wide("intent.void", vm=held.row.vm, request=intent.request_id, vault_gone=gone)
+
+
+async def _job_of(ports: Ports, vault: ArmId, intent: Intent) -> Job | None:
+    """Look for the job that carries the intent's request id."""
     async for page in ports.backup.jobs(
         vault, since=intent.at - _CLOCKS, operation=OPERATION_OF[intent.kind]
     ):
         for job in page:
             if job.request_id.lower() == intent.request_id.lower():
-                accepted = replace(intent, accepted_at=job.started)
-                await ports.ledger.put_in_flight(_entry(held.row, intent))
-                await look_at(ports, vault, ports.clock.now())
-                await held.save(replace(held.row, intent=accepted))
-                telemetry.wide("intent.found", vm=held.row.vm, request=intent.request_id)
-                return
-    if ports.clock.now() - intent.at >= SETTLES_WITHOUT_JOB:
-        await taken_back(ports, held)
-        telemetry.wide("intent.void", vm=held.row.vm, request=intent.request_id)
+                return job
+    return None
+
+
+async def _learn_item(ports: Ports, vault: ArmId, row: Row) -> None:
+    """See whether the PUT made an item without a job: the index learns of it too late."""
+    item = await ports.backup.item(item_of(vault, ArmId.parse(row.vm)))
+    if item is not None:
+        ports.index.learn(item)
+
+
+def vault_is_gone(fault: AzureFault) -> bool:
+    """Tell whether ARM itself says that there is no such vault."""
+    return fault.status == 404 and fault.code in _NO_VAULT
 
 
 async def _settled_row(

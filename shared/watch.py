@@ -18,13 +18,12 @@ from shared.domain.ids import ArmId, item_of
 from shared.domain.records import InFlight, Look
 from shared.errors import AzureFault
 from shared.ports import Job, Ports
-from shared.settle import OPERATION_OF, Ending, ending_of, settle
+from shared.settle import OPERATION_OF, Ending, ending_of, settle, vault_is_gone
 
 _CLOCKS = timedelta(minutes=5)  # a job's start may lie before our own time of the PUT
 _VANISHED = timedelta(minutes=15)  # an operation unknown to Azure for that long has ended
 _STEADY = timedelta(seconds=60)
 _SLOWEST = timedelta(minutes=5)
-_NO_VAULT = frozenset({"ResourceNotFound", "ResourceGroupNotFound"})
 JOBS = "Microsoft.RecoveryServices/vaults/backupJobs/read"
 
 
@@ -63,7 +62,7 @@ async def _vault(ports: Ports, look: Look) -> int:
     try:
         jobs = await _jobs(ports, vault, entries)
     except AzureFault as fault:
-        if fault.status != 404 or fault.code not in _NO_VAULT:
+        if not vault_is_gone(fault):
             raise
         gone = fault.message
 

@@ -166,6 +166,7 @@ class FakeBackup:
     def __init__(self, clock: FakeClock, *, settle: float = 31.0) -> None:
         self._clock = clock
         self.settle = settle
+        self.listed_after = 0.0  # seconds until a job shows in the list
         self.page_size = 200
         self.stored: dict[str, ProtectedItem] = {}
         self.sent: list[Change] = []
@@ -270,6 +271,7 @@ class FakeBackup:
             self._job(run)
             for run in sorted(self._runs, key=lambda run: (run.started, run.number), reverse=True)
             if run.change.vault == vault and run.started >= since and not run.without_job
+            if self._clock.now() - run.started >= timedelta(seconds=self.listed_after)
         ]
         jobs = [job for job in jobs if operation in {"", job.operation}]
         for start in range(0, max(len(jobs), 1), self.page_size):
