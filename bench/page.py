@@ -38,6 +38,7 @@ from simulator.azurite import Azurite
 from tests.fakes.azure import FakeAzure
 from tests.fakes.notices import FakeNoticeStore
 from tests.unit.domain import worlds
+from tests.unit.web.counter import Quiet
 from tests.usecases.house import FakeNotices, FakeRules
 
 VMS = int(os.environ.get("PAGE_VMS", "100000"))
@@ -156,7 +157,10 @@ async def desk_on(connection: str) -> tuple[Desk, Stores]:
         vms = len(range(number, VMS, SUBSCRIPTIONS))
         mark = SweepMark(subscription=name, sweep="s", started_at=now, finished_at=now, vms=vms)
         await ports.ledger.put_sweep(mark)
-    return Desk(ports=ports, keys=_NoKeys(), notices=FakeNoticeStore(), hush=_Hush()), stores
+    desk = Desk(
+        ports=ports, keys=_NoKeys(), notices=FakeNoticeStore(), hush=_Hush(), soundings=Quiet()
+    )
+    return desk, stores
 
 
 async def measure(desk: Desk, rows: Sequence[Row]) -> dict[str, Any]:

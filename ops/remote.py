@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import base64
 import ssl
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import aiohttp
 import msgspec
 
 from ops.session import Session
-from shared.web.doctor import Check, Health
+from shared.web import versions
+from shared.web.doctor import VERSION, Check, Health
 
 PATIENCE = 60.0  # seconds; a cold app and slow lists
 
@@ -43,9 +45,10 @@ async def asked_app(session: Session) -> list[Check]:
 def _read(status: int, body: bytes) -> list[Check]:
     if status == 200:
         try:
-            return msgspec.json.decode(body, type=_Answer).checks
+            checks = msgspec.json.decode(body, type=_Answer).checks
         except msgspec.MsgspecError as error:
             return [_failure(f"an answer that cannot be read: {error}", "deploy the same version")]
+        return [*checks, *_other(checks)]
     said = _message(body)
     match status:
         case 401:
@@ -55,7 +58,19 @@ def _read(status: int, body: bytes) -> list[Check]:
         case 404:
             return [_failure("the app has no doctor", "deploy this version: azd deploy")]
         case _:
-            return [_failure(f"HTTP {status}: {said}", "docs/runbook.md#app-down")]
+            return [_failure(f"HTTP {status}: {said}", "docs/runbook.md#alert-no-sweep")]
+
+
+def _other(checks: Sequence[Check]) -> Iterator[Check]:
+    """Say so if the app runs other code than this: a plan would tell of what it does not do."""
+    theirs = next((one.says for one in checks if one.what == VERSION), "")
+    if theirs != versions.ours():
+        yield Check(
+            what="version here",
+            result=Health.WARNING,
+            says=f"you run {versions.ours()}, the app {theirs or 'an older one'}",
+            fix="check out what is deployed, or azd deploy",
+        )
 
 
 class _Answer(msgspec.Struct, frozen=True):

@@ -90,6 +90,7 @@ def desk(foundation: Foundation, ports: Ports, notifier: Notifier) -> Desk:
     """Build what the page and the API reach."""
     from shared.adapters.notice_store import TableNoticeStore
     from shared.adapters.signing_keys import EntraSigningKeys
+    from shared.adapters.soundings import Soundings
     from shared.web.desk import Desk
 
     return Desk(
@@ -97,4 +98,5 @@ def desk(foundation: Foundation, ports: Ports, notifier: Notifier) -> Desk:
         keys=EntraSigningKeys(foundation.clients, foundation.settings),
         notices=TableNoticeStore(foundation.stores),
         hush=notifier,
+        soundings=Soundings(foundation),
     )

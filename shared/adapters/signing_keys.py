@@ -69,8 +69,9 @@ def _keys(body: Any) -> dict[str, jwt.PyJWK]:
     import jwt
 
     found: dict[str, jwt.PyJWK] = {}
-    for one in body["keys"] if isinstance(body, dict) and "keys" in body else ():
-        if one.get("kty") == "RSA" and one.get("use", "sig") == "sig":
+    listed = body.get("keys") if isinstance(body, dict) else None
+    for one in listed if isinstance(listed, list) else ():
+        if isinstance(one, dict) and one.get("kty") == "RSA" and one.get("use", "sig") == "sig":
             with suppress(jwt.PyJWTError):
                 found[str(one.get("kid", ""))] = jwt.PyJWK(one)
     if not found:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from shared.domain.ids import ArmId
@@ -29,6 +29,22 @@ class Hush(Protocol):
     async def snooze(self, vm: ArmId, until: datetime, by: str, now: datetime) -> None: ...
 
 
+class Soundings(Protocol):
+    """What only the doctor asks. Answered by `shared.adapters.soundings`."""
+
+    async def ahead(self) -> timedelta:
+        """Say how far this machine's clock is ahead of storage's."""
+        ...
+
+    async def oldest(self, queue: str) -> timedelta | None:
+        """Give the age of the oldest message that anybody may take now."""
+        ...
+
+    async def channels(self) -> Mapping[str, str]:
+        """Knock at every channel that is set: "" if it answers, else what happened."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Desk:
     """Built by `bootstrap`; tests build it of fakes."""
@@ -37,6 +53,7 @@ class Desk:
     keys: SigningKeys
     notices: Noticeboard
     hush: Hush
+    soundings: Soundings
 
     async def notice(self, vm: ArmId) -> Notice | None:
         found = await self.notices.read(vm.key)

@@ -16,12 +16,22 @@ from shared.domain.coverage import doubt
 from shared.domain.notices import OPERATORS, Notice
 from shared.errors import AzureFault, BadRules
 from shared.ports import Ports
+from shared.web import versions
 from shared.web.auth import Caller
 from shared.web.desk import Desk
 from shared.web.http import Answer, Request, as_json
 from shared.web.reading import QUEUES, STALE_TIMER, TIMERS
 
 DEEP = 1000  # messages in a queue that somebody should know of
+OLD = timedelta(hours=1)  # of a message nobody took; the longest wait in a queue is 15 minutes
+ASTRAY = timedelta(seconds=30)  # of a clock; tokens and leases go by it
+VERSION = "version"  # the line that `ops doctor` compares with its own
+_CHANNEL = {  # channel -> section of the runbook
+    "teams": "channel_teams",
+    "topic": "channel_topic",
+    "acs": "channel_email",
+    "smtp": "channel_email",
+}
 POISON = tuple(f"{name}-poison" for name in QUEUES)
 
 
@@ -48,19 +58,27 @@ async def examine(desk: Desk, _request: Request, _caller: Caller) -> Answer:
 async def checks(desk: Desk) -> AsyncIterator[Check]:
     """Give every line; a check that cannot look is a failure that says why."""
     ports = desk.ports
-    for group in (_storage, _timers, _queues, _rules, _estate, _sweeps, _parked):
+    for what, group in (
+        ("storage", _storage(ports)),
+        ("clock", _clock(desk)),
+        ("timers", _timers(ports)),
+        ("queues", _queues(desk)),
+        ("rules", _rules(ports)),
+        ("estate", _estate(ports)),
+        ("sweeps", _sweeps(ports)),
+        ("parked", _parked(ports)),
+        ("channels", _channels(desk)),
+        ("notices", _troubles(desk)),
+    ):
         try:
-            async for one in group(ports):
+            async for one in group:
                 yield one
         except AzureFault as fault:
-            yield _cannot(group.__name__.strip("_"), fault)
-    try:
-        async for one in _troubles(desk):
-            yield one
-    except AzureFault as fault:
-        yield _cannot("notices", fault)
+            yield _cannot(what, fault)
     for one in _settings(ports):
         yield one
+    yield Check(what=VERSION, result=Health.OK, says=versions.ours())
+    yield Check(what="runs on", result=Health.OK, says=versions.beneath())
 
 
 def _cannot(what: str, fault: AzureFault) -> Check:
@@ -86,6 +104,18 @@ async def _storage(ports: Ports) -> AsyncIterator[Check]:
     yield Check(what="storage", result=Health.OK, says="tables answer")
 
 
+async def _clock(desk: Desk) -> AsyncIterator[Check]:
+    ahead = await desk.soundings.ahead()
+    astray = abs(ahead) > ASTRAY
+    seconds = round(ahead.total_seconds())
+    yield Check(
+        what="clock",
+        result=Health.FAILURE if astray else Health.OK,
+        says=f"{abs(seconds)} s {'ahead of' if seconds > 0 else 'behind'} the storage account's",
+        fix="restart the app, so that it runs elsewhere: az functionapp restart" if astray else "",
+    )
+
+
 async def _timers(ports: Ports) -> AsyncIterator[Check]:
     now = ports.clock.now()
     for name in TIMERS:
@@ -95,19 +125,21 @@ async def _timers(ports: Ports) -> AsyncIterator[Check]:
             what=f"timer {name}",
             result=Health.FAILURE if late else Health.OK,
             says=f"last good end: {ended or 'never'}",
-            fix="look at its failed invocations: docs/runbook.md#timer-late" if late else "",
+            fix="look at its failed invocations: docs/runbook.md#alert-no-sweep" if late else "",
         )
 
 
-async def _queues(ports: Ports) -> AsyncIterator[Check]:
+async def _queues(desk: Desk) -> AsyncIterator[Check]:
+    ports = desk.ports
     for name in QUEUES:
-        depth = await ports.queues.depth(name)
-        deep = depth > DEEP
+        depth, age = await ports.queues.depth(name), await desk.soundings.oldest(name)
+        wrong = depth > DEEP or (age is not None and age > OLD)
+        oldest = f"; the oldest to take is {_minutes(age)} old" if age is not None else ""
         yield Check(
             what=f"queue {name}",
-            result=Health.WARNING if deep else Health.OK,
-            says=f"{depth} messages, waiting ones included",
-            fix="see what the oldest waits for: docs/runbook.md#queue-deep" if deep else "",
+            result=Health.WARNING if wrong else Health.OK,
+            says=f"{depth} messages, waiting ones included{oldest}",
+            fix="is a large sweep under way? else docs/runbook.md#alert-event-lag" if wrong else "",
         )
     for name in POISON:
         if depth := await ports.queues.depth(name):
@@ -142,11 +174,12 @@ async def _rules(ports: Ports) -> AsyncIterator[Check]:
 
 async def _estate(ports: Ports) -> AsyncIterator[Check]:
     """Can the identity see what it is to serve? Missing rights hide rows without an error."""
-    readable = {one.lower() for one in await ports.estate.subscription_tags(_scope(ports))}
+    named = ports.settings.subscriptions
+    readable = {one.lower() for one in await ports.estate.subscription_tags(named)}
     scope = await ports.estate.subscriptions()
     for subscription in scope:
         page = await ports.estate.vms(subscription, "")
-        hidden = bool(ports.settings.subscriptions) and subscription.lower() not in readable
+        hidden = bool(named) and subscription.lower() not in readable
         yield Check(
             what=f"subscription {subscription}",
             result=Health.FAILURE if hidden else Health.OK,
@@ -168,10 +201,6 @@ async def _estate(ports: Ports) -> AsyncIterator[Check]:
                 says="no backup policy can be read",
                 fix="grant the service's role on the vault: docs/deploy.md",
             )
-
-
-def _scope(ports: Ports) -> tuple[str, ...]:
-    return ports.settings.subscriptions
 
 
 async def _sweeps(ports: Ports) -> AsyncIterator[Check]:
@@ -198,6 +227,16 @@ async def _parked(ports: Ports) -> AsyncIterator[Check]:
         says=f"{waiting} not replayed",
         fix="python -m ops replay list" if waiting else "",
     )
+
+
+async def _channels(desk: Desk) -> AsyncIterator[Check]:
+    for name, says in (await desk.soundings.channels()).items():
+        yield Check(
+            what=f"channel {name}",
+            result=Health.FAILURE if says else Health.OK,
+            says=says or "answers",
+            fix=f"docs/runbook.md#{_CHANNEL[name]}" if says else "",
+        )
 
 
 async def _troubles(desk: Desk) -> AsyncIterator[Check]:
@@ -250,6 +289,10 @@ def _settings(ports: Ports) -> Iterator[Check]:
             says="nobody can open the coverage page",
             fix="make an Entra application, set AUTH_CLIENT_ID: docs/deploy.md",
         )
+
+
+def _minutes(age: timedelta) -> str:
+    return f"{age.total_seconds() / 60:.0f} min"
 
 
 def _time(text: str) -> datetime:

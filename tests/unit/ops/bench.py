@@ -14,7 +14,7 @@ from typer.testing import CliRunner, Result
 from ops import cli, session
 from shared.web.desk import Desk
 from tests.fakes.notices import FakeNoticeStore
-from tests.unit.web.counter import Hushed, NoKeys
+from tests.unit.web.counter import Hushed, NoKeys, Quiet
 from tests.usecases.house import House
 
 
@@ -45,7 +45,13 @@ class Terminal:
             ports=ports,
             notifier=self.notifier,  # type: ignore[arg-type]
             notices=self.notices,  # type: ignore[arg-type]
-            desk=Desk(ports=ports, keys=NoKeys(), notices=self.notices, hush=self.notifier),
+            desk=Desk(
+                ports=ports,
+                keys=NoKeys(),
+                notices=self.notices,
+                hush=self.notifier,
+                soundings=Quiet(),
+            ),
         )
 
 

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+import platform
+import re
+import tomllib
 from datetime import timedelta
+from pathlib import Path
 
+import msgspec
 import pytest
 
 from ops.remote import _read
 from shared.domain.findings import Finding, Severity
+from shared.domain.messages import NoticeItem
 from shared.domain.notices import OPERATORS, Notice
 from shared.domain.records import Parked, SweepMark
 from shared.errors import BadRules, Problem
-from shared.web.doctor import Check, Health, checks
+from shared.web import versions
+from shared.web.doctor import _CHANNEL, Check, Health, checks
 from tests.fakes.azure import fault
+from tests.fakes.storage import Sent
 from tests.unit.domain import worlds
 from tests.unit.web.counter import Counter
 from tests.usecases.house import House
+
+ROOT = Path(__file__).parents[3]
 
 # --- the app's half ------------------------------------------------------------------------------
 
@@ -120,11 +130,40 @@ async def azure_refuses(counter: Counter) -> None:
     counter.house.estate.failing = fault("AuthorizationFailed", status=403)
 
 
+async def clock_astray(counter: Counter) -> None:
+    counter.soundings.off = timedelta(seconds=-95)
+
+
+async def old_message(counter: Counter) -> None:
+    counter.soundings.ages["notices"] = timedelta(hours=3)
+
+
+def message_in(queue: str) -> Sent:
+    return Sent(queue=queue, message=NoticeItem(notice="x"), delay=0.0)
+
+
+async def deep_queue(counter: Counter) -> None:
+    counter.house.queues.sent += [message_in("enrollments")] * 1001
+
+
+async def poisoned(counter: Counter) -> None:
+    counter.house.queues.sent.append(message_in("sweeps-poison"))
+
+
+async def deaf_channel(counter: Counter) -> None:
+    counter.soundings.said["smtp"] = "mail.contoso.example refuses the login: 535"
+
+
 async def nothing(_counter: Counter) -> None:
     """The mistake is in the settings."""
 
 
 MISTAKES = [
+    pytest.param({}, clock_astray, "clock", "restart", id="the clock is off"),
+    pytest.param({}, old_message, "queue notices", "runbook", id="nobody takes messages"),
+    pytest.param({}, deep_queue, "queue enrollments", "runbook", id="a deep queue"),
+    pytest.param({}, poisoned, "queue sweeps-poison", "disabled", id="nobody parks poison"),
+    pytest.param({}, deaf_channel, "channel smtp", "channel_email", id="a channel does not answer"),
     pytest.param({}, late_timer, "timer watch", "runbook", id="a timer is late"),
     pytest.param({}, never_ran, "timer notices", "runbook", id="a timer never ran"),
     pytest.param({}, storage_down, "storage", "azd provision", id="no rights on tables"),
@@ -150,6 +189,48 @@ async def test_the_app_tells_what_is_wrong_with_it(environment, mistake, what, f
 
     assert what in found
     assert fix in found[what].fix
+
+
+async def test_the_app_says_what_runs():
+    counter = await healthy()
+    found = {one.what: one.says async for one in checks(await counter.desk())}
+
+    assert found["version"] == versions.ours()
+    assert "azure-mgmt-recoveryservicesbackup" in found["runs on"]
+    assert platform.python_version() in found["runs on"]
+
+
+def test_the_version_is_the_projects():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+    assert versions.ours().startswith(f"{project['version']}, code ")
+
+
+@pytest.mark.parametrize(
+    "says, warned",
+    [
+        pytest.param(versions.ours(), [], id="the same"),
+        pytest.param("0.0.9, code 0123456789", ["version here"], id="another"),
+    ],
+)
+def test_an_app_that_runs_other_code_is_told(says, warned):
+    check = Check(what="version", result=Health.OK, says=says)
+    found = _read(200, msgspec.json.encode({"checks": [check]}))
+
+    assert [one.what for one in found if one.result is Health.WARNING] == warned
+
+
+def test_every_place_in_the_manual_that_a_fix_names_is_there():
+    named = {
+        (file, anchor)
+        for source in (*ROOT.glob("shared/web/*.py"), *ROOT.glob("ops/*.py"))
+        for file, anchor in re.findall(r"(docs/[\w-]+\.md)#([\w-]+)", source.read_text())
+    } | {("docs/runbook.md", section) for section in _CHANNEL.values()}
+
+    assert len(named) > 4
+    for file, anchor in named:
+        titles = re.findall(r"^#+ (.+)$", (ROOT / file).read_text(), re.MULTILINE)
+        assert anchor in {re.sub(r"[^\w\- ]", "", one).lower().replace(" ", "-") for one in titles}
 
 
 @pytest.mark.parametrize(

@@ -46,6 +46,24 @@ class Hushed:
         self.snoozed.append((vm, until, by))
 
 
+@dataclass
+class Quiet:
+    """`web.desk.Soundings` where all is well; tests change what it says."""
+
+    off: timedelta = timedelta(seconds=1)
+    ages: dict[str, timedelta] = field(default_factory=dict)
+    said: dict[str, str] = field(default_factory=lambda: {"teams": ""})
+
+    async def ahead(self) -> timedelta:
+        return self.off
+
+    async def oldest(self, queue: str) -> timedelta | None:
+        return self.ages.get(queue)
+
+    async def channels(self) -> dict[str, str]:
+        return self.said
+
+
 def blocker(code: str = "AGENT_NOT_READY") -> Finding:
     return Finding(code=code, severity=Severity.BLOCKER, text="It is so.", evidence="seen")
 
@@ -58,10 +76,17 @@ class Counter:
         self.keys = keys or NoKeys()
         self.notices = FakeNoticeStore()
         self.hush = Hushed()
+        self.soundings = Quiet()
         self.cookie = ""
 
     async def desk(self) -> Desk:
-        return Desk(ports=self.house.ports, keys=self.keys, notices=self.notices, hush=self.hush)
+        return Desk(
+            ports=self.house.ports,
+            keys=self.keys,
+            notices=self.notices,
+            hush=self.hush,
+            soundings=self.soundings,
+        )
 
     async def ask(self, path: str, *, form: dict[str, str] | None = None, **headers: str) -> Answer:
         parts = urlsplit(path)
