@@ -6,6 +6,7 @@ State is taken from the first answer that shows it; what the session itself crea
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import unquote
 
@@ -15,8 +16,13 @@ VAULT = "/providers/microsoft.recoveryservices/vaults/"
 JOB_KINDS = frozenset(
     {"ConfigureBackup", "DisableBackup", "DeleteBackupData", "Undelete", "Backup", "Restore"}
 )
-#: The recorder put its own names for the real ones that lists were sorted by.
+#: The recorder put its own names for the real ones that lists were sorted by ...
 MASKED = re.compile(r"0000\d\d[^/]*$")
+#: ... as it may for every drawn name that a session's own requests speak of.
+NAMED = re.compile(r"/(?:resourcegroups|vaults|virtualmachines|backuppolicies)/([^/?]+)")
+DRAWN_NAME = re.compile(r"\d\D*\d")
+
+type Hidden = Callable[[str], bool]
 
 
 def vault_of(identifier: str) -> str:
@@ -138,12 +144,24 @@ def _is_state(key: str) -> bool:
     )  # fmt: skip
 
 
-def units(listed: list[dict[str, Any]]) -> list[int]:
+def hidden(session: list[Exchange]) -> Hidden:
+    """Tell of which ids nobody can know where a list sorted them: their names were masked."""
+    asked = (unquote(one.path).lower() for one in session)
+    own = {name for path in asked for name in NAMED.findall(path) if DRAWN_NAME.search(name)}
+
+    def is_hidden(identifier: str) -> bool:
+        last = unquote(identifier).lower().rsplit("/", 1)[-1]
+        return bool(MASKED.search(identifier)) or not own.isdisjoint(last.split(";"))
+
+    return is_hidden
+
+
+def units(listed: list[dict[str, Any]], is_hidden: Hidden) -> list[int]:
     """Tell in which of the service's units each protectable VM is: its lists are sorted in each."""
     unit, last, found = 0, "", []
     for row in listed:
         name = str(row["name"]).lower()
-        if not MASKED.search(name):
+        if not is_hidden(name):
             unit, last = (unit + 1 if name < last else unit), name
         found.append(unit)
     return found

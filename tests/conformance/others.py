@@ -40,6 +40,18 @@ def items(world: World, one: Exchange, written: dict[str, int]) -> None:
     plant(world, {"resources": new})
 
 
+def source(world: World, one: Exchange) -> None:
+    """Let the VM be there that Azure took to protect, though nothing else shows it."""
+    asked = one.sent.get("properties") if isinstance(one.sent, dict) else None
+    vm_id = str((asked or {}).get("sourceResourceId") or "")
+    vault = world.backup.vaults.get(origin.vault_of(one.path))
+    if one.method != "PUT" or one.status >= 300 or vault is None or world.get(vm_id or "-"):
+        return
+    if VM_TYPE.lower() in vm_id.lower():
+        body = {"id": vm_id, "type": VM_TYPE, "name": vm_id.rsplit("/", 1)[-1]}
+        plant(world, {"resources": [{**body, "location": vault.location, "properties": {}}]})
+
+
 def _key(row: dict[str, Any]) -> str:
     words = row["id"].split("/")
     return VmName.of_path(words[-3], words[-1]).key
@@ -64,13 +76,23 @@ def vaults(world: World, pages: list[Exchange], made: dict[str, int]) -> None:
     world.knobs.turn({"resources.page_size": size})
 
 
-def discover(world: World, one: Exchange, own: dict[str, list[Machine]], start: datetime) -> None:
-    """Let other people's VMs and refreshes be as a list of protectable VMs shows them."""
+def discover(
+    world: World,
+    one: Exchange,
+    own: dict[str, list[Machine]],
+    start: datetime,
+    is_hidden: origin.Hidden,
+) -> int:
+    """Let other people's VMs and refreshes be as a list of protectable VMs shows them.
+
+    Returns in how many of the service's units, each sorted by itself, they are.
+    """
     listed = bodies(one.body)
     shown = {str(row["properties"]["virtualMachineId"]).lower(): row for row in listed}
     vault = world.backup.vaults.get(origin.vault_of(one.path))
     if vault is None:
-        return
+        return 0
+    units = origin.units(listed, is_hidden)
     new = [
         {
             "id": row["properties"]["virtualMachineId"],
@@ -78,15 +100,17 @@ def discover(world: World, one: Exchange, own: dict[str, list[Machine]], start: 
             "name": row["properties"]["friendlyName"],
             "location": vault.location,
             "properties": {},
-            "_sim": {"unit": unit},
         }
-        for (key, row), unit in zip(shown.items(), origin.units(listed), strict=True)
+        for key, row in shown.items()
         if world.get(key) is None and key not in own
     ]
     plant(world, {"resources": new})
+    for key, unit in zip(shown, units, strict=True):
+        world.orders[key] = {**world.orders_for(key), "unit": unit}
     for vm_id, _ in list(world.list(type=VM_TYPE)):
         if vm_id.key not in shown and vm_id.key not in own:
             world.delete(vm_id.text, None)
     if found := shown.keys() & own.keys():
         seen = world.backup.discovered.get(area(vault), start)
         world.backup.discovered[area(vault)] = max(seen, *(own[key][0].created for key in found))
+    return len(set(units))

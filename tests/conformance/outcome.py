@@ -31,7 +31,10 @@ class Outcome:
     differing: int = 0
     compared: Counter[str] = field(default_factory=Counter)
     outside: Counter[str] = field(default_factory=Counter)
+    #: lines and exchanges left out ...
     broken: list[Broken] = field(default_factory=list)
+    #: ... files and sessions of which nothing was compared
+    unread: list[Broken] = field(default_factory=list)
     found: list[Found] = field(default_factory=list)
     used: Counter[Accepted] = field(default_factory=Counter)
     #: exchanges in surface by file
@@ -50,6 +53,7 @@ class Outcome:
         self.compared += other.compared
         self.outside += other.outside
         self.broken += other.broken
+        self.unread += other.unread
         self.found += other.found
         self.used += other.used
         self.inputs += other.inputs

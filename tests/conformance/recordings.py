@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
@@ -57,30 +57,38 @@ class Exchange:
 
 @dataclass(frozen=True, slots=True)
 class Broken:
-    """A line that cannot be compared, and why."""
+    """A line, an exchange or a file that cannot be compared, and why."""
 
-    file: str
-    line: int
+    where: str
     why: str
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}: {self.why}"
+        return f"{self.where}: {self.why}"
+
+
+def label(path: Path) -> str:
+    """Name a file as findings do: with its folder, which is mostly its year."""
+    return f"{path.parent.name}/{path.name}"
 
 
 def read(path: Path) -> tuple[list[Exchange], list[Broken]]:
-    """Read a file; a broken line does not stop it and is returned by name."""
+    """Read a file; a broken line does not stop it and is returned by name, as the file itself is."""
     exchanges: list[Exchange] = []
     broken: list[Broken] = []
-    name = f"{path.parent.name}/{path.name}"
-    for number, line in enumerate(path.read_text("utf-8", errors="replace").splitlines(), 1):
+    name = label(path)
+    try:
+        lines = path.read_bytes().split(b"\n")
+    except OSError as error:
+        return [], [Broken(name, f"cannot be read: {error}")]
+    for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
         try:
             exchanges.append(_exchange(name, json.loads(line)))
         except json.JSONDecodeError as error:
-            broken.append(Broken(name, number, f"no JSON: {error}"))
-        except ValueError as error:
-            broken.append(Broken(name, number, str(error)))
+            broken.append(Broken(f"{name}:{number}", f"no JSON: {error}"))
+        except (ValueError, TypeError, AttributeError) as error:
+            broken.append(Broken(f"{name}:{number}", str(error)))
     return exchanges, broken
 
 
@@ -89,9 +97,11 @@ def _exchange(file: str, row: Any) -> Exchange:
         raise ValueError("a line is an object")  # noqa: TRY004 - what is broken is one kind
     if missing := [name for name in NEEDED if name not in row]:
         raise ValueError(f"no {', '.join(missing)}")
+    if {type(row["status"]), type(row["seq"])} != {int}:
+        raise ValueError(f"status {row['status']!r} or seq {row['seq']!r} is no number")
     query = dict(parse_qsl(row["path"].partition("?")[2], keep_blank_values=True))
     version = next((v for k, v in query.items() if k.lower() == "api-version"), "")
-    if not VERSION.fullmatch(version):
+    if not VERSION.fullmatch(version) or not _is_day(version[:10]):
         raise ValueError(f"unknown api-version {version!r}")
     body = row["response_body"]
     if isinstance(body, str) and body.lstrip().startswith(("{", "[")):
@@ -109,6 +119,14 @@ def _exchange(file: str, row: Any) -> Exchange:
         headers={k.lower(): v for k, v in (row["response_headers"] or {}).items()},
         body=body if body != "" else None,
     )
+
+
+def _is_day(text: str) -> bool:
+    try:
+        date.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
 
 
 def sessions(exchanges: Iterable[Exchange]) -> list[list[Exchange]]:

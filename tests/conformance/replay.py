@@ -5,7 +5,9 @@
 The simulated Azure starts with the state a recording starts from; its requests are sent in their
 order with the clock stepped to the recorded seconds. Every difference is printed. The last line
 counts; the exit code is 0 only if something was compared, nothing differs that was not accepted
-(accepted.json) and no file was compared less than when compared.json was written.
+(accepted.json), every file and session could be read and none was skipped more than compared, and
+no file was compared less than when compared.json was written. Lines and exchanges that cannot be
+read are named, counted and left out.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ from pathlib import Path
 
 from tests.conformance.accepted import Accepted, load
 from tests.conformance.outcome import Outcome
-from tests.conformance.recordings import Broken, read, sessions
+from tests.conformance.recordings import Broken, label, read, sessions
 from tests.conformance.session import UNREADABLE, Replay
 
 COMPARED = Path(__file__).parent / "compared.json"
@@ -33,7 +35,10 @@ def replay_file(path: Path, accepted: tuple[Accepted, ...]) -> Outcome:
         try:
             outcome.add(Replay(session, accepted).run())
         except UNREADABLE as error:
-            outcome.broken.append(Broken(session[0].file, session[0].seq, repr(error)))
+            outcome.unread.append(Broken(session[0].where, f"cannot begin: {error!r}"))
+    name, compared, skipped = label(path), outcome.in_surface, len(outcome.broken)
+    if not exchanges or skipped > compared:
+        outcome.unread.append(Broken(name, f"{compared} compared, {skipped} skipped"))
     return outcome
 
 
@@ -41,7 +46,7 @@ def replay(paths: Iterable[Path], accepted: tuple[Accepted, ...]) -> Outcome:
     outcome = Outcome()
     for path in paths:
         one = replay_file(path, accepted)
-        outcome.files[f"{path.parent.name}/{path.name}"] = one.in_surface
+        outcome.files[label(path)] = one.in_surface
         outcome.add(one)
     return outcome
 
@@ -50,6 +55,7 @@ def complaints(outcome: Outcome, accepted: tuple[Accepted, ...]) -> list[str]:
     """Say why a run does not pass beyond its differences: nothing read, less than before, stale."""
     before: dict[str, int] = json.loads(COMPARED.read_text("utf-8"))
     found = [] if outcome.in_surface else ["nothing was compared"]
+    found += [str(unread) for unread in outcome.unread]
     found += [
         f"{file}: {outcome.files[file]} compared, {count} when last counted"
         for file, count in before.items()
@@ -87,6 +93,8 @@ def main() -> int:
 def _report(outcome: Outcome, *, brief: bool, inputs: bool) -> None:
     for line in outcome.broken:
         print(f"skipped {line}")
+    if outcome.broken:
+        print(f"skipped {len(outcome.broken)} in all")
     if inputs:
         for line in outcome.inputs:
             print(f"input {line}")

@@ -23,7 +23,7 @@ from tests.conformance import machines, origin, others, timing
 from tests.conformance.accepted import Accepted
 from tests.conformance.compare import Difference, Names, compare
 from tests.conformance.outcome import Found, Outcome
-from tests.conformance.recordings import Exchange, began
+from tests.conformance.recordings import Broken, Exchange, began
 
 CLIENT = Principal(
     object_id="0e4c6a52-7c1a-4f2b-9a43-6d5a3c1f0b11",
@@ -66,7 +66,9 @@ class Replay:
         self.made = origin.made_here(session)
         self.written = origin.written_here(session)
         self.restores = timing.restores(session)
-        self.names = Names()
+        self.begun_before = timing.begun_before(session, self.standing)
+        self.is_hidden = origin.hidden(session)
+        self.names = Names(is_hidden=self.is_hidden)
         self.outcome = Outcome()
 
     def run(self) -> Outcome:
@@ -86,9 +88,15 @@ class Replay:
         if route is None:
             self.outcome.outside[_kind(one)] += 1
             return
+        if not route.api_versions.accepts(one.api_version):
+            why = f"unknown api-version {one.api_version!r}"
+            self.outcome.broken.append(Broken(one.where, why))
+            return
         reply = self._send(index, one, route)
         if index in self.restores:
             self.outcome.outside[f"{one.method} of a restore"] += 1
+        elif index in self.begun_before:
+            self.outcome.outside[f"{one.method} of what began before the recording"] += 1
         else:
             self._judge(one, route, reply)
 
@@ -131,6 +139,7 @@ class Replay:
         self._let_in_vault(one)
         if one.method == "DELETE" and (body := machines.deleted_machine(one)):
             plant(self.world, {"resources": [body]})
+        others.source(self.world, one)
         for states in self.machines.values():
             for machine in states:
                 if machine.index == index:
@@ -168,7 +177,7 @@ class Replay:
                 raw=sent,
             )
         )
-        if cut and route.operation == "Backups_Trigger":
+        if cut and route.operation == "Backups_Trigger" and reply.status == 202:
             self._cancel_later(one, *cut)
         return reply
 
@@ -200,7 +209,9 @@ class Replay:
         """Let what is not the session's own be as the recorded answer shows it."""
         match route.operation:
             case "BackupProtectableItems_List":
-                others.discover(self.world, one, self.machines, self.start)
+                units = others.discover(self.world, one, self.machines, self.start, self.is_hidden)
+                if units > 1:
+                    self.outcome.inputs.append(f"{one.where} {units} units, each sorted by itself")
             case "BackupProtectedItems_List" if origin.vault_of(one.path) not in self.made:
                 others.items(self.world, one, self.written)
             case "Vaults_ListBySubscriptionId":

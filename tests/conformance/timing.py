@@ -7,7 +7,7 @@ service itself told how long something took, and that fits, it is taken.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote
@@ -17,6 +17,8 @@ from tests.conformance.recordings import Exchange, began, bodies, read_time
 DURATION = re.compile(r"P(?:(\d+)D)?T(?:(\d+)H)?(?:(\d+)M)?(?:([\d.]+)S)?")
 #: Recorded answers of one second are sent this far apart, so that their order is kept.
 STEP = 0.02
+#: Paths under which operations are polled.
+POLLED = re.compile(r"/(operationresults|operations?status|backupoperations|operations)/[^/]+$")
 #: Which duration of the simulator each operation draws.
 DRAWS: Mapping[str, tuple[str, ...]] = {
     "ProtectedItems_CreateOrUpdate": ("enable", "policy_change", "disable", "undelete"),
@@ -220,6 +222,32 @@ def restores(session: list[Exchange]) -> set[int]:
         if one.method == "POST" and one.path.lower().rstrip("/").endswith("/restore"):
             polls = list(_polls(session, index))
             found |= {index, *polls, *_job_of(session, [session[i].body for i in polls])}
+    return found
+
+
+def begun_before(session: list[Exchange], standing: Collection[str]) -> set[int]:
+    """Find the looks at operations and jobs that nothing in the recording began.
+
+    A job that was over is part of what was standing before, if enough of it is shown.
+    """
+    found: set[int] = set()
+    named: set[str] = set()
+    foreign: set[str] = set()
+    for index, one in enumerate(session):
+        path, last = unquote(one.path).lower(), unquote(one.last_word).lower()
+        is_job = "/backupjobs/" in path
+        if (POLLED.search(path) or is_job) and one.method == "GET" and last not in named:
+            if not is_job or waiting(one) or path not in standing:
+                foreign.add(last)
+            if last in foreign:
+                found.add(index)
+        for name in ("azure-asyncoperation", "location"):
+            url = unquote(one.headers.get(name, "").partition("?")[0]).lower()
+            named |= {url.rsplit("/", 1)[-1]} - foreign
+        if index not in found and isinstance(one.body, dict):
+            properties = one.body.get("properties")
+            if isinstance(properties, dict) and properties.get("jobId"):
+                named.add(str(properties["jobId"]).lower())
     return found
 
 
