@@ -6,7 +6,7 @@ again, ten minutes later, if the run was killed), and fires the timers.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -114,10 +114,13 @@ class _Hidden:
     name: str
     at: datetime
     tries: int = 0
+    poison: bool = False
 
 
 class House:
     """Fakes, ports and a host in one."""
+
+    listened = ("enrollments", "enrollments-backlog", "sweeps")
 
     def __init__(self, **environment: str) -> None:
         self.clock = FakeClock(datetime(2026, 11, 20, 9, 0, tzinfo=UTC))
@@ -192,10 +195,11 @@ class House:
         now = self.clock.now()
         if now >= self._next_tick:
             self._next_tick = now + timedelta(seconds=60)
-            await self._run(lambda: tick(self.ports))
+            for name, timer in self.timers():
+                await self._run(name, timer)
         if now >= self._next_watch:
             self._next_watch = now + timedelta(seconds=20)
-            await self._run(lambda: watch(self.ports))
+            await self._run("watch", lambda: watch(self.ports))
         while True:
             self._take()
             due = [one for one in self._hidden if one.at <= self.clock.now()]
@@ -210,25 +214,26 @@ class House:
         assert found is not None, f"no row for {vm}"
         return found[0]
 
+    def timers(self) -> list[tuple[str, Callable[[], Awaitable[object]]]]:
+        """Give what fires once a minute."""
+        return [("sweep", lambda: tick(self.ports))]
+
+    async def invoke(self, function: str, work: Awaitable[object]) -> object:
+        """Run one invocation of a function to its end."""
+        return await work
+
     def sent(self, vm: ArmId) -> int:
         """PUTs that reached Azure for this VM."""
         return sum(change.vm == vm for change in self.backup.sent)
 
     def _take(self) -> None:
-        for sent in self.queues.take("enrollments", "enrollments-backlog", "sweeps"):
+        for sent in self.queues.take(*self.listened):
             at = self.clock.now() + timedelta(seconds=sent.delay)
             self._hidden.append(_Hidden(sent.message, sent.queue, f"m{next(self._names)}", at))
 
     async def _deliver(self, one: _Hidden) -> None:
-        message = one.message
         try:
-            if isinstance(message, WorkItem):
-                backlog = one.queue == "enrollments-backlog"
-                self.outcomes.append(
-                    await reconcile(self.ports, message, one.name, backlog=backlog)
-                )
-            elif isinstance(message, SweepPage):
-                await sweep(self.ports, message)
+            await self._handled(one)
         except Killed:
             self.kills += 1
             self.restart()
@@ -237,18 +242,29 @@ class House:
         except AzureFault:
             self.failures += 1
             one.tries += 1
-            one.at = self.clock.now() + AGAIN
-            if one.tries < DEQUEUES:
-                self._hidden.append(one)
+            if one.poison:  # what fails in the poison queue stays hidden, and comes again
+                one.at = self.clock.now() + LEASE
+            elif one.tries < DEQUEUES:
+                one.at = self.clock.now() + AGAIN
             else:
-                await self._run(lambda: self._poisoned(one))
+                one.poison = True
+            self._hidden.append(one)
 
-    async def _poisoned(self, one: _Hidden) -> None:
-        await park_poisoned(self.ports, one.queue, encode(one.message))
+    async def _handled(self, one: _Hidden) -> None:
+        message = one.message
+        if one.poison:
+            body = encode(message)
+            await self.invoke("park", park_poisoned(self.ports, one.queue, body))
+        elif isinstance(message, WorkItem):
+            backlog = one.queue == "enrollments-backlog"
+            look = reconcile(self.ports, message, one.name, backlog=backlog)
+            self.outcomes.append(str(await self.invoke("enroll_vm", look)))
+        elif isinstance(message, SweepPage):
+            await self.invoke("sweep_subscription", sweep(self.ports, message))
 
-    async def _run(self, timer) -> None:
+    async def _run(self, function: str, timer: Callable[[], Awaitable[object]]) -> None:
         try:
-            await timer()
+            await self.invoke(function, timer())
         except* Killed:
             self.kills += 1
             self.restart()
