@@ -149,6 +149,7 @@ class _Burst:
             pace = group.create_task(self._slow_at_first())
             await self._until(self._all_answered)
             neighbors.cancel()
+            await self._until(lambda: self.accepted.keys() >= self.neighbors.keys())
             pace.cancel()
         used = usage.taken()
         took = time.monotonic() - real

@@ -3,7 +3,7 @@
 The whole service runs with the shipped `host.json` on a real-time clock; every ARM call takes 50 ms.
 Counted from the moment the app is handed the event to the moment ARM gets the PUT. Targets: p50 within
 0.6 s, p99 within 2 s. The floor is two round trips to ARM, a few to storage, and the listener's
-polling: an idle queue is looked at every 2 s at worst. (How an event fares behind another
+polling: an idle queue is looked at every second at worst. (How an event fares behind another
 subscription's burst is the neighbor's column of `burst`.) Scaling from zero comes on top in Azure:
 seconds that are the platform's, and `coldstart` for what is ours.
 """

@@ -17,7 +17,8 @@ _LATEST = 4  # readings believed at a time: front ends disagree, the lower ones 
 _MEMORY = timedelta(seconds=60)  # a reading older than this says nothing any more
 _TOGETHER = timedelta(seconds=2)  # readings so close to the newest count beside it
 _TREND = 1.0, 30.0  # seconds between two looks at how fast a budget comes back, least and most
-_FIRST_PROBE, _LAST_PROBE = 2.0, 300.0  # seconds until an exhausted budget is tried again
+_GLANCE = 0.5  # seconds until a budget is tried again of which somebody may have left us nothing
+_FIRST_PROBE, _LAST_PROBE = 2.0, 300.0  # ... and one that was found empty
 _LATELY = timedelta(seconds=10)  # the time in which a pace is measured
 _CALM = 30.0  # seconds without a 429 in which the pace doubles again
 _AT_ONCE = timedelta(seconds=2)  # 429s so close to each other are one
@@ -102,6 +103,8 @@ class Meter:
             return hold
         if self.granted and (gap := self.gap(now)):
             since = (now - self.granted[-1]).total_seconds()
+            if self._returns:  # what comes back by itself need not be left lying
+                gap = min(gap, instances / self._returns)
             if since < gap:
                 return gap - since
         missing = 1 - self._share(now, instances, underway)
@@ -182,4 +185,6 @@ class Meter:
         return self._tokens
 
     def _probe(self) -> float:
-        return min(_LAST_PROBE, _FIRST_PROBE * 2.0 ** max(0, self._probes - 1))
+        if not self._probes:
+            return _GLANCE
+        return min(_LAST_PROBE, _FIRST_PROBE * 2.0 ** (self._probes - 1))

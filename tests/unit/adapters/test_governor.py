@@ -142,7 +142,7 @@ async def test_an_instance_takes_its_part_of_what_is_left(headers):
 
     granted = [await pace.slot(SUB, urgent=True) for _ in range(3)]
 
-    assert granted == [0.0, 0.0, 2.0]  # two of the seven are a third
+    assert granted == [0.0, 0.0, 0.5]  # two of the seven are a third
 
     pace.done(SUB)
     assert await pace.slot(SUB, urgent=True) == 0.0  # the look is over, and drew nothing
@@ -284,6 +284,30 @@ def test_an_exhausted_budget_is_tried_again_ever_more_slowly():
     meter.read(100, clock.now())
     meter.grant(clock.now())
     assert meter.wait(clock.now(), instances=4) == 0.0
+
+
+def test_a_budget_that_is_low_but_not_empty_is_soon_looked_at_again():
+    clock = FakeClock()
+    meter = meter_after(3, clock=clock)
+
+    assert meter.wait(clock.now(), instances=4) == 0.5
+
+
+def test_a_429_does_not_leave_lying_what_comes_back_by_itself():
+    clock = FakeClock()
+    meter = meter_after(0, clock=clock)
+    for come_back in (20, 40, 60):  # ten a second, of which one is drawn
+        clock.advance(2)
+        meter.read(come_back - 1, clock.now())
+    meter.grant(clock.now())
+    for _ in range(8):
+        meter.refuse(clock.now(), 0)
+        clock.advance(2)
+
+    assert meter.gap(clock.now()) > 1
+    assert meter.wait(clock.now(), instances=2) == 0.0
+    meter.grant(clock.now())
+    assert 0.1 < meter.wait(clock.now(), instances=2) < 0.4
 
 
 def test_a_429_halves_the_speed_and_quiet_brings_it_back():
