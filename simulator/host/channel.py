@@ -40,8 +40,10 @@ class Stop(Message, frozen=True, kw_only=True):
     grace: float
 
 
-class Disarm(Message, frozen=True, kw_only=True):
-    """Parent: another instance has killed itself at the ordered point; do not do it again."""
+class Aim(Message, frozen=True, kw_only=True):
+    """Parent: kill yourself there from now on; "" is nowhere. A probe must be running."""
+
+    kill_at: str = ""
 
 
 class Granted(Message, frozen=True, kw_only=True):
@@ -135,7 +137,7 @@ class KilledItself(Message, frozen=True, kw_only=True):
 type FromInstance = (
     Ready | Failed | WantsLock | Began | Ended | Held | LetGo | Logged | KilledItself
 )
-type FromParent = Setup | Stop | Disarm | Granted
+type FromParent = Setup | Stop | Aim | Granted
 
 _from_instance: msgspec.json.Decoder[FromInstance] = msgspec.json.Decoder(FromInstance)
 _from_parent: msgspec.json.Decoder[FromParent] = msgspec.json.Decoder(FromParent)

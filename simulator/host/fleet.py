@@ -24,6 +24,7 @@ from simulator.host.connections import connection
 from simulator.host.custody import Custody
 from simulator.host.front import Front
 from simulator.host.ledger import Invocations, Locks
+from simulator.host.probe import KillPoint
 from simulator.host.storage import Storage
 
 START_PATIENCE = 60.0
@@ -105,6 +106,13 @@ class Fleet:
 
     async def __aexit__(self, *exc: object) -> None:
         await self._exit.aclose()
+
+    def aim(self, kill_at: str) -> None:
+        """Let the next instance that reaches this point kill itself; "" calls it off."""
+        KillPoint.parse(kill_at)
+        self.kill_at = kill_at
+        for child in self.children.values():
+            child.tell(channel.Aim(kill_at=kill_at))
 
     def kill(self, slot: int) -> None:
         """SIGKILL an instance: what Azure calls a crash of the host. It is restarted."""
@@ -249,10 +257,7 @@ class Fleet:
             case channel.Logged():
                 self.logs.append(said)
             case channel.KilledItself():
-                self.kill_at = ""
-                for other in self.children.values():
-                    if other is not child:
-                        other.tell(channel.Disarm())
+                self.aim("")  # once is enough
 
     def ready(self) -> list[Child]:
         """Return the instances that listen now."""

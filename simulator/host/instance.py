@@ -244,9 +244,9 @@ class Instance:
         match message:
             case channel.Granted():
                 self.granted.set()
-            case channel.Disarm():
+            case channel.Aim():
                 if self.probe:
-                    self.probe.kill_at = None
+                    self.probe.kill_at = KillPoint.parse(message.kill_at)
             case channel.Stop():
                 self.grace = message.grace
                 self.stopping.set()

@@ -26,6 +26,19 @@ async def test_without_a_probe_nothing_is_watched():
         assert host.runs("walk")[0].awaits is None
 
 
+async def test_a_place_that_a_probe_listed_can_be_aimed_at_while_the_app_runs():
+    async with rig(probe=True, speed=0) as host:
+        await host.send("walk", "x")
+        await host.seen("walk")
+        place = host.runs("walk")[0].awaits[1].split(" ")[0]
+        host.fleet.aim(f"walk@{place}")
+        await host.send("walk", "y")
+        await host.until(lambda: host.runs("walk", state="lost"), "the death")
+        host.advance(601)
+        await host.seen("walk")
+        assert [run.state for run in host.runs("walk")] == ["ok", "lost", "ok"]
+
+
 @pytest.mark.parametrize("point", ["walk:1", "walk:1:after", "walk:3:after"])
 async def test_an_instance_dies_at_the_ordered_point_once_and_the_message_comes_again(point: str):
     async with rig(kill_at=point, speed=0) as host:
@@ -57,7 +70,12 @@ def test_kill_points_are_counted_in_awaits_that_have_ended(text: str, after: int
     assert KillPoint.parse(text) == KillPoint(function="f", after_awaits=after)
 
 
-@pytest.mark.parametrize("text", ["f", "f:", "f:x", ":1", "f:1:during", "f:0"])
+@pytest.mark.parametrize("text", ["f", "f:", "f:x", ":1", "f:1:during", "f:0", "f@", "@a.py:1"])
 def test_a_kill_point_that_is_none_is_refused(text: str):
     with pytest.raises(UnusableKillPoint):
         KillPoint.parse(text)
+
+
+def test_a_kill_point_may_be_a_place():
+    point = KillPoint.parse("f@shared/act.py:97")
+    assert point == KillPoint(function="f", place="shared/act.py:97")
