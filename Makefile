@@ -59,7 +59,7 @@ bench: setup ## Runs the benchmarks, or one: make bench BENCH=burst JSON=FILE
 	@$(BIN)/python -m bench $(BENCH) $(if $(JSON),--json $(JSON)) $(ARGS)
 
 conformance: setup ## Holds simulator and adapters against recorded reality
-	@$(BIN)/python -m pytest -q tests/conformance $(ARGS)
+	@$(BIN)/python -m pytest -q tests/conformance tests/contract/test_azure_ports.py $(ARGS)
 
 conformance-az: setup ## Drives the simulator with the real az (installs it in .venv-az)
 	@$(BIN)/python -m tests.conformance.az $(ARGS)

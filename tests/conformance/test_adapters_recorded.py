@@ -86,8 +86,17 @@ def recorded(ground_truth: Path) -> list[Exchange]:
 
 
 @pytest.fixture(scope="module")
-def whole(ground_truth: Path) -> bool:
-    return len(list((ground_truth / "recordings").rglob("*.jsonl"))) >= FILES
+def enough(ground_truth: Path, figures: dict[str, str]):
+    """Refuse to pass for having read nothing, and tell how much was read."""
+    whole = len(list((ground_truth / "recordings").rglob("*.jsonl"))) >= FILES
+    seen: dict[str, int] = {}
+
+    def check(kind: str, compared: int) -> None:
+        assert compared >= (COMPARED[kind] if whole else 1), f"only {compared} of {kind} compared"
+        seen[kind] = compared
+        figures["adapters, recorded answers read"] = ", ".join(f"{k} {n}" for k, n in seen.items())
+
+    return check
 
 
 def chosen(recorded: list[Exchange], method: str, path: str, *status: int) -> list[Exchange]:
@@ -97,11 +106,6 @@ def chosen(recorded: list[Exchange], method: str, path: str, *status: int) -> li
         for one in recorded
         if one.method == method and one.status in status and pattern.search(one.path)
     ]
-
-
-def enough(kind: str, compared: int, *, whole: bool) -> None:
-    """Refuse to pass for having read nothing."""
-    assert compared >= (COMPARED[kind] if whole else 1), f"only {compared} of {kind} compared"
 
 
 def wire_of(method: str, answer: Answer) -> Wire:
@@ -181,7 +185,7 @@ def vm_facts(body: dict) -> dict:
     }
 
 
-async def test_every_recorded_vm(recorded, whole):
+async def test_every_recorded_vm(recorded, enough):
     seen = chosen(recorded, "GET", r"/microsoft\.compute/virtualmachines/[^/]+$", 200)
     for one in seen:
         asked = ArmId.parse(one.path)
@@ -221,7 +225,7 @@ async def test_every_recorded_vm(recorded, whole):
             "plan": vm.plan.split("/")[-1] if vm.plan else None,
         }
         assert found == vm_facts(one.body), one.where
-    enough("vm", len(seen), whole=whole)
+    enough("vm", len(seen))
 
 
 # --- vaults --------------------------------------------------------------------------------------
@@ -257,7 +261,7 @@ def vault_facts(body: dict) -> dict:
     }
 
 
-async def test_every_recorded_vault(recorded, whole):
+async def test_every_recorded_vault(recorded, enough):
     seen = chosen(recorded, "GET", rf"{RSV}(/[^/]+)?$", 200)
     compared = 0
     for one in seen:
@@ -284,7 +288,7 @@ async def test_every_recorded_vault(recorded, whole):
 
         assert found == [vault_facts(body) for body in bodies], one.where
         compared += len(found)
-    enough("vault", compared, whole=whole)
+    enough("vault", compared)
 
 
 # --- policies ------------------------------------------------------------------------------------
@@ -314,7 +318,7 @@ def policy_facts(body: dict) -> dict:
     }
 
 
-async def test_every_recorded_policy(recorded, whole):
+async def test_every_recorded_policy(recorded, enough):
     seen = chosen(recorded, "GET", r"/backuppolicies(/[^/]*)?$", 200)
     seen += chosen(recorded, "PUT", r"/backuppolicies/[^/]+$", 200)
     compared = 0
@@ -355,7 +359,7 @@ async def test_every_recorded_policy(recorded, whole):
 
         assert found == [policy_facts(body) for body in for_vms], one.where
         compared += len(found)
-    enough("policy", compared, whole=whole)
+    enough("policy", compared)
 
 
 # --- protected items -----------------------------------------------------------------------------
@@ -391,7 +395,7 @@ def index_on(wire: Wire, vault: ArmId) -> GraphIndex:
     return GraphIndex(clients_on(wire), settings_for(), azure.clock, azure.estate, azure.directory)
 
 
-async def test_every_recorded_protected_item(recorded, whole):
+async def test_every_recorded_protected_item(recorded, enough):
     seen = chosen(recorded, "GET", rf"{RSV}/[^/]+/backupprotecteditems/?$", 200)
     seen += chosen(recorded, "GET", r"/protecteditems/[^/]+$", 200)
     compared = 0
@@ -424,7 +428,7 @@ async def test_every_recorded_protected_item(recorded, whole):
         held = [body for body in for_vms if item_facts(body)["state"] != "SoftDeleted"]
         assert (await index.room(vault)).items == len(held), one.where
         compared += len(for_vms)
-    enough("item", compared, whole=whole)
+    enough("item", compared)
 
 
 async def test_every_state_that_was_recorded_is_known(recorded):
@@ -458,7 +462,7 @@ def job_facts(body: dict) -> dict:
     }
 
 
-async def test_every_recorded_job(recorded, whole):
+async def test_every_recorded_job(recorded, enough):
     seen = chosen(recorded, "GET", r"/backupjobs(/[^/]+)?$", 200)
     compared = 0
     for one in seen:
@@ -485,10 +489,10 @@ async def test_every_recorded_job(recorded, whole):
 
         assert found == [job_facts(body) for body in bodies], one.where
         compared += len(found)
-    enough("job", compared, whole=whole)
+    enough("job", compared)
 
 
-async def test_every_recorded_operation(recorded, whole):
+async def test_every_recorded_operation(recorded, enough):
     seen = chosen(recorded, "GET", r"/backupoperations/[^/]+$", 200, 404)
     for one in seen:
         vault = ArmId.parse("/".join(one.path.split("/")[:9]))
@@ -507,10 +511,10 @@ async def test_every_recorded_operation(recorded, whole):
             error.get("code", ""),
             error.get("message", ""),
         ), one.where
-    enough("operation", len(seen), whole=whole)
+    enough("operation", len(seen))
 
 
-async def test_every_recorded_change_is_accepted_and_names_its_operation(recorded, whole):
+async def test_every_recorded_change_is_accepted_and_names_its_operation(recorded, enough):
     seen = chosen(recorded, "PUT", r"/protecteditems/[^/]+$", 202)
     for one in seen:
         vault = ArmId.parse("/".join(one.path.split("/")[:9]))
@@ -529,7 +533,7 @@ async def test_every_recorded_change_is_accepted_and_names_its_operation(recorde
 
         header = one.headers["azure-asyncoperation"].split("?")[0]
         assert accepted.operation == header.split("/")[-1], one.where
-    enough("put", len(seen), whole=whole)
+    enough("put", len(seen))
 
 
 # --- failures ------------------------------------------------------------------------------------
@@ -544,7 +548,7 @@ def words(body: Any) -> tuple[str, str]:
     return body["ErrorCode"], body["Message"]["Value"]
 
 
-async def test_every_recorded_failure_is_a_fault_with_azures_words(recorded, whole):
+async def test_every_recorded_failure_is_a_fault_with_azures_words(recorded, enough):
     seen = [one for one in recorded if one.status >= 400]
     for one in seen:
         clock = FakeClock(speed=1e9)
@@ -563,4 +567,4 @@ async def test_every_recorded_failure_is_a_fault_with_azures_words(recorded, who
         if one.status == 429:
             assert error.retry_after == 324, one.where
             assert timedelta(seconds=error.retry_after) > timedelta(0)
-    enough("fault", len(seen), whole=whole)
+    enough("fault", len(seen))

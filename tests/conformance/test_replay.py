@@ -56,9 +56,16 @@ NEVER_RECORDED = (
 
 
 @pytest.fixture(scope="module")
-def outcome(ground_truth: Path) -> replaying.Outcome:
+def outcome(ground_truth: Path, figures: dict[str, str]) -> replaying.Outcome:
     paths = sorted((ground_truth / "recordings").rglob("*.jsonl"))
-    return replaying.replay(paths, accepting.load())
+    entries = accepting.load()
+    found = replaying.replay(paths, entries)
+    figures["replay, exchanges"] = found.last_line()
+    figures["replay, apart"] = (
+        f"{sum(found.outside.values())} outside the surface, {len(found.broken)} broken lines, "
+        f"{len(entries)} entries of accepted differences, {len(found.inputs)} inputs taken"
+    )
+    return found
 
 
 def test_the_simulator_answers_as_azure_did(outcome):
