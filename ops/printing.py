@@ -70,7 +70,7 @@ def show(
 
 def say(text: str) -> None:
     """Tell the person at the terminal something that is no answer."""
-    err().print(Text(text))
+    err().print(Text(text), soft_wrap=True)  # one line stays one: editors read file:line:column
 
 
 def cell(value: object) -> str:

@@ -17,6 +17,7 @@ from shared.domain import estate
 from shared.domain.importer import imported
 from shared.domain.lint import Known, lint
 from shared.domain.rules import Rules, parse
+from shared.domain.rules.tree import decoded
 from shared.domain.simulate import as_text, simulate
 from shared.ensure import Needed
 from shared.errors import BadMessage, BadRules, Problem
@@ -234,8 +235,8 @@ def _needed(needed: Needed) -> list[dict[str, Any]]:
 
 def _parsed(file: Path) -> Rules:
     try:
-        return parse(file.read_text(encoding="utf-8"), str(file))
-    except (OSError, UnicodeDecodeError) as error:
+        return parse(decoded(file.read_bytes(), str(file)), str(file))
+    except OSError as error:
         say(f"{file}: {error}")
         raise typer.Exit(Exit.USAGE) from error
 

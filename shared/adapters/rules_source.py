@@ -18,6 +18,7 @@ from urllib.parse import unquote, urlsplit
 
 from shared.adapters.faults import asking
 from shared.domain.rules import Rules, parse
+from shared.domain.rules.tree import decoded
 from shared.errors import AzureFault, BadRules, Problem
 from shared.ports import Clock
 from shared.settings import Settings
@@ -150,7 +151,7 @@ class RulesFile:
     async def newer(self, etag: str) -> tuple[str, str] | None:
         try:
             return await asyncio.to_thread(self._read, etag)
-        except (OSError, UnicodeDecodeError) as error:
+        except OSError as error:
             raise BadRules((_problem(self.name, f"cannot be read: {error}"),)) from error
 
     async def aclose(self) -> None:
@@ -159,7 +160,7 @@ class RulesFile:
     def _read(self, etag: str) -> tuple[str, str] | None:
         seen = self._path.stat()
         present = f"{seen.st_mtime_ns}-{seen.st_size}"
-        return None if present == etag else (self._path.read_text(encoding="utf-8"), present)
+        return None if present == etag else (decoded(self._path.read_bytes(), self.name), present)
 
 
 class RulesBlob:
@@ -189,10 +190,7 @@ class RulesBlob:
             if fault.status == 304:
                 return None
             raise
-        try:
-            return body.decode(), present
-        except UnicodeDecodeError as error:
-            raise BadRules((_problem(self.name, f"is no UTF-8 text: {error}"),)) from error
+        return decoded(body, self.name), present
 
     async def aclose(self) -> None:
         if self._client is not None:

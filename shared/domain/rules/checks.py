@@ -11,6 +11,7 @@ from shared.domain.rules.model import (
     DefaultRule,
     Rule,
     RulesFile,
+    Selector,
     Subscriptions,
 )
 from shared.domain.rules.reach import selector_problems, unreachable
@@ -143,6 +144,19 @@ def _names(content: RulesFile, say: Say) -> Found:
 
 
 def _notices(content: RulesFile, say: Say) -> Found:
+    named = {
+        plain(rule.notices)
+        for rule in (*content.rules, content.default)
+        if isinstance(rule, Rule | DefaultRule)
+    }
+    for at, route in enumerate(content.notices.routes):
+        if route.when == Selector() and plain(route.name) not in named:
+            yield say(
+                ("notices", "routes", at, "name"),
+                f"route {route.name!r} is never taken: no rule names it and it chooses no VM",
+                'for every VM: `when: {names: "*"}`',
+                level="warning",
+            )
     lists: list[tuple[Path, tuple[str, ...]]] = [
         (("notices", "routes", at, "to"), route.to)
         for at, route in enumerate(content.notices.routes)

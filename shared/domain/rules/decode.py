@@ -24,6 +24,7 @@ type Mark = tuple[int, int]
 
 _MISSING = object()  # what a value that could not be decoded is, until the problems are raised
 _INT = re.compile(r"[-+]?[0-9]{1,12}")
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _BOOLS = {"true": True, "True": True, "false": False, "False": False}
 _NULLS = {"", "~", "null", "Null", "NULL"}
 
@@ -87,11 +88,13 @@ class Decoder:
                 return self._number(node, wanted, path)
             case inspect.DateType():
                 try:
-                    return date.fromisoformat(text)
+                    if _DATE.fullmatch(text):
+                        return date.fromisoformat(text)
                 except ValueError:
-                    return self.refuse(
-                        node, f"{_where(path)} is {text[:40]!r}, not a date", "write YYYY-MM-DD"
-                    )
+                    pass  # no such day
+                return self.refuse(
+                    node, f"{_where(path)} is {text[:40]!r}, not a date", "write YYYY-MM-DD"
+                )
             case inspect.EnumType(cls=cls):
                 for member in cls:
                     if str(member.value).casefold() == text.strip().casefold():
@@ -138,29 +141,31 @@ class Decoder:
         self, node: Node, wanted: inspect.VarTupleType, item: inspect.Type, path: Path
     ) -> object:
         if isinstance(node, Leaf) and not node.quoted and node.text in _NULLS:
-            return ()
+            return self.refuse(node, *_left_empty(path)) if wanted.min_length else ()
         nodes = node.nodes if isinstance(node, Row) else (node,)
         inner = item.type if isinstance(item, inspect.Metadata) else item
         if not isinstance(node, Row) and isinstance(inner, inspect.StructType):
             return self.refuse(node, f"{_where(path)} must be a list", "start each with '- '")
         values = [self.value(one, item, (*path, at)) for at, one in enumerate(nodes)]
         if wanted.min_length is not None and len(values) < wanted.min_length:
-            return self.refuse(node, f"{_where(path)} needs at least {wanted.min_length}")
+            return self.refuse(node, *_left_empty(path))
         return _MISSING if _MISSING in values else tuple(values)
 
     def _mapping(self, node: Node, wanted: inspect.DictType, path: Path) -> object:
         if isinstance(node, Leaf) and not node.quoted and node.text in _NULLS:
-            return {}
+            return self.refuse(node, *_left_empty(path)) if wanted.min_length else {}
         if not isinstance(node, Branch):
             return self.refuse(node, f"{_where(path)} must be a mapping, not {_shape(node)}")
         found: dict[str, object] = {}
         for key, child in self._unique(node, path):
+            if not key.text.strip():
+                self.refuse(key, f"a name in {_where(path)} is empty")
             self.marks[(*path, key.text)] = (key.line, key.column)
             value = self.value(child, wanted.value_type, (*path, key.text))
             self.marks[(*path, key.text)] = (key.line, key.column)
             found[key.text.strip()] = value
         if wanted.min_length is not None and len(found) < wanted.min_length:
-            return self.refuse(node, f"{_where(path)} is empty")
+            return self.refuse(node, *_left_empty(path))
         return _MISSING if any(value is _MISSING for value in found.values()) else found
 
     def _unique(self, node: Branch, path: Path) -> list[tuple[Leaf, Node]]:
@@ -250,6 +255,11 @@ def _where(path: Path) -> str:
         else:
             text += f".{part[:60]}" if text else part[:60]
     return text or "the file"
+
+
+def _left_empty(path: Path) -> tuple[str, str]:
+    """Refuse an empty list or mapping where it could be read as all or as none."""
+    return f"{_where(path)} is empty", "name at least one, or leave the key out"
 
 
 def _shape(node: Node) -> str:

@@ -18,6 +18,8 @@ from shared.domain.model import OsType
 from shared.domain.rules.declared import DeclaredPolicy, DeclaredVault, NewVaults, Redundancy
 
 Words = tuple[str, ...]
+Word = Annotated[str, Meta(min_length=1)]
+Listed = tuple[Word, ...]  # with min_length=1: an empty list could mean all VMs, or none
 Name = Annotated[
     str,
     Meta(
@@ -42,27 +44,39 @@ class TagTest(Struct, frozen=True, kw_only=True):
     present: Annotated[
         bool | None, Meta(description="true: the tag must exist; false: it must not.")
     ] = None
-    any_of: Annotated[Words, Meta(description="One of these values; * and ? are globs.")] = ()
-    none_of: Annotated[Words, Meta(description="None of these values; absent is fine.")] = ()
+    any_of: Annotated[
+        Words, Meta(min_length=1, description="One of these values; * and ? are globs.")
+    ] = ()
+    none_of: Annotated[
+        Words, Meta(min_length=1, description="None of these values; absent is fine.")
+    ] = ()
 
 
-TagTests = dict[str, str | Words | TagTest]
+TagTests = dict[str, str | Annotated[Words, Meta(min_length=1)] | TagTest]
 
 
 class Selector(Struct, frozen=True, kw_only=True):
     """Which VMs: every given condition must hold (AND); a list means one of (OR)."""
 
-    tags: Annotated[TagTests, Meta(description="Tag name to value, values (globs) or a test.")] = {}
-    subscriptions: Annotated[Words, Meta(description="Subscription ids.")] = ()
-    groups: Annotated[Words, Meta(description="Resource group names (globs).")] = ()
-    names: Annotated[Words, Meta(description="VM names (globs).")] = ()
-    regions: Annotated[Words, Meta(description="Azure regions, in any spelling.")] = ()
-    os: Annotated[tuple[OsType, ...], Meta(description="Windows, Linux.")] = ()
-    sizes: Annotated[Words, Meta(description="VM sizes (globs).")] = ()
-    publishers: Annotated[Words, Meta(description="Image publishers (globs).")] = ()
-    all: Annotated[tuple[Selector, ...], Meta(description="All of these hold.")] = ()
-    any: Annotated[tuple[Selector, ...], Meta(description="At least one of these holds.")] = ()
-    none: Annotated[tuple[Selector, ...], Meta(description="None of these holds.")] = ()
+    tags: Annotated[
+        TagTests, Meta(min_length=1, description="Tag name to value, values (globs) or a test.")
+    ] = {}
+    subscriptions: Annotated[Listed, Meta(min_length=1, description="Subscription ids.")] = ()
+    groups: Annotated[Listed, Meta(min_length=1, description="Resource group names (globs).")] = ()
+    names: Annotated[Listed, Meta(min_length=1, description="VM names (globs).")] = ()
+    regions: Annotated[
+        Listed, Meta(min_length=1, description="Azure regions, in any spelling.")
+    ] = ()
+    os: Annotated[tuple[OsType, ...], Meta(min_length=1, description="Windows, Linux.")] = ()
+    sizes: Annotated[Listed, Meta(min_length=1, description="VM sizes (globs).")] = ()
+    publishers: Annotated[Listed, Meta(min_length=1, description="Image publishers (globs).")] = ()
+    all: Annotated[tuple[Selector, ...], Meta(min_length=1, description="All of these hold.")] = ()
+    any: Annotated[
+        tuple[Selector, ...], Meta(min_length=1, description="At least one of these holds.")
+    ] = ()
+    none: Annotated[
+        tuple[Selector, ...], Meta(min_length=1, description="None of these holds.")
+    ] = ()
 
 
 class Inherit(StrEnum):

@@ -7,6 +7,7 @@ ruamel's parser of events is used; nothing is ever constructed from the text's o
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -19,6 +20,24 @@ from shared.errors import BadRules, Problem
 MAX_BYTES = 256 * 1024
 _MAX_DEPTH = 24
 _MAX_NODES = 50_000
+
+# Escapes in quoted text can make what YAML itself refuses; these cannot be stored or hide what is
+# read: control characters, halves of surrogate pairs, marks of direction, blanks of no width.
+_UNPRINTED = re.compile(
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff"
+    "\ud800-\udfff]"
+)
+
+# What YAML's own words leave open: the usual slip behind them.
+_HINTS = (
+    ("found character '\\t'", "indent with blanks"),
+    ("cannot start any token", "put the text in quotes"),
+    ("mapping values are not allowed", "put text that holds a colon in quotes"),
+    ("could not find expected ':'", "a key is followed by a colon and a blank"),
+    ("expected <block end>", "indent it like the line it belongs to"),
+    ("expected ',' or", "close the bracket, or the quotation mark before it"),
+    ("while scanning a quoted scalar", "close the quotation mark"),
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,7 +72,7 @@ type Node = Leaf | Branch | Row
 
 
 def read(text: str, file: str) -> Node:
-    """Parse one YAML document.
+    """Parse one YAML document, line and column counted from 1.
 
     Raises:
         BadRules: not YAML, more of YAML than we take, or too large.
@@ -62,7 +81,7 @@ def read(text: str, file: str) -> Node:
     size = len(text.encode(errors="replace"))
     if size > MAX_BYTES:
         hint = f"at most {MAX_BYTES // 1024} KB; split what only documents into another file"
-        raise BadRules((Problem(file=file, line=0, column=0, message=f"{size} bytes", hint=hint),))
+        raise _refused(file, text[:MAX_BYTES], f"{size} bytes", hint)
     reader = _Reader(file)
     try:
         return reader.document(text)
@@ -70,18 +89,42 @@ def read(text: str, file: str) -> Node:
         mark = error.problem_mark or error.context_mark
         message = error.problem or error.context or "not YAML"
         where = (mark.line + 1, mark.column + 1) if mark else (0, 0)
+        said = f"{error.context} {error.problem}"
+        hint = next((hint for words, hint in _HINTS if words in said), "")
         raise BadRules(
-            (Problem(file=file, line=where[0], column=where[1], message=str(message)),)
+            (Problem(file=file, line=where[0], column=where[1], message=str(message), hint=hint),)
         ) from error
     except ReaderError as error:
-        before = text[: error.position]
-        line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
         code = error.character if isinstance(error.character, int) else ord(str(error.character))
-        message = f"the character U+{code:04X} is not allowed"
-        raise BadRules((Problem(file=file, line=line, column=column, message=message),)) from error
+        raise _refused(file, text[: error.position], _not_allowed(code)) from error
     except (YAMLError, ValueError, RecursionError) as error:
         summary = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
         raise BadRules((Problem(file=file, line=0, column=0, message=summary),)) from error
+
+
+def decoded(body: bytes, file: str) -> str:
+    """Give the text of a rules file.
+
+    Raises:
+        BadRules: it is not UTF-8.
+
+    """
+    try:
+        return body.decode()
+    except UnicodeDecodeError as error:
+        message = f"the byte 0x{body[error.start]:02X} is not of UTF-8 text"
+        before = body[: error.start].decode(errors="replace")
+        raise _refused(file, before, message, "save the file as UTF-8") from error
+
+
+def _refused(file: str, before: str, message: str, hint: str = "") -> BadRules:
+    """Point behind the text that was still fine."""
+    line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
+    return BadRules((Problem(file=file, line=line, column=column, message=message, hint=hint),))
+
+
+def _not_allowed(code: int) -> str:
+    return f"the character U+{code:04X} is not allowed"
 
 
 class _Reader:
@@ -127,15 +170,16 @@ class _Reader:
         if depth > _MAX_DEPTH:
             raise self.refuse(event, f"nested deeper than {_MAX_DEPTH} levels")
         if isinstance(event, events.AliasEvent) or getattr(event, "anchor", None):
-            raise self.refuse(
-                event, "anchors and aliases are not taken", "write the values where they are used"
-            )
+            hint = "write the values where they are used, and globs in quotes"
+            raise self.refuse(event, "anchors and aliases are not taken", hint)
         tag = getattr(event, "tag", None)
         if tag:
             raise self.refuse(event, f"the tag {str(tag)[:60]} is not taken", "remove the tag")
         line, column = event.start_mark.line + 1, event.start_mark.column + 1
         match event:
             case events.ScalarEvent():
+                if found := _UNPRINTED.search(event.value):
+                    raise self.refuse(event, _not_allowed(ord(found[0])))
                 return Leaf(line, column, str(event.value), not event.implicit[0])
             case events.MappingStartEvent():
                 return Branch(line, column, tuple(self._entries(stream, depth)))

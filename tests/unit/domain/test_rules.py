@@ -1,12 +1,18 @@
 """The rules file: what it takes, what it refuses, and where it points when it refuses."""
 
+import itertools
+import json
+
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from shared.domain.rules import Rules, parse
 from shared.domain.rules.model import FirstBackup, TrustedLaunch
-from shared.domain.rules.tree import MAX_BYTES
+from shared.domain.rules.selectors import effective_tags, traits_of
+from shared.domain.rules.tree import MAX_BYTES, decoded
 from shared.errors import BadRules
-from tests.unit.domain.worlds import RULES
+from tests.unit.domain.worlds import RULES, snapshot, vm
 
 SMALL = """version: 1
 tiers:
@@ -59,6 +65,25 @@ def test_equal_text_has_an_equal_version_and_other_text_another() -> None:
         pytest.param("[" * 5000, "nested deeper than", id="bomb of brackets"),
         pytest.param("a: [" + "1," * 51_000 + "1]", "more than 50000 values", id="many values"),
         pytest.param("? [a]\n: b", "a key must be a word", id="complex key"),
+        pytest.param("a: *.x", "globs in quotes", id="glob without quotes"),
+        pytest.param(
+            "a:\n\tb: 1",
+            "r.yaml:2:1: error: found character '\\t' that cannot start any token (indent with blanks)",
+            id="tab",
+        ),
+        pytest.param("a: @b", "(put the text in quotes)", id="reserved character"),
+        pytest.param(
+            "a: b: c",
+            "r.yaml:1:5: error: mapping values are not allowed here (put text",
+            id="two colons",
+        ),
+        pytest.param("a: 1\n b: 2", "r.yaml:2:3: error: mapping values", id="indented too far"),
+        pytest.param("a: [x\nb: 1", "(close the bracket", id="open bracket"),
+        pytest.param('a: "x\nb: 1', "(close the quotation mark)", id="open quotation mark"),
+        pytest.param('a: "\\ud800"', "r.yaml:1:4: error: the character U+D800", id="half a pair"),
+        pytest.param('a: "\\0"', "r.yaml:1:4: error: the character U+0000", id="escaped control"),
+        pytest.param("a: prod\u200b", "r.yaml:1:4: error: the character U+200B", id="no width"),
+        pytest.param("a: x\u202ey", "r.yaml:1:4: error: the character U+202E", id="direction"),
     ],
 )
 def test_only_harmless_yaml_is_taken(text: str, said: str) -> None:
@@ -69,6 +94,68 @@ def test_a_file_of_ten_megabytes_is_refused_before_it_is_parsed() -> None:
     found = problems("# " + "x" * (10 * 1024 * 1024))
     assert len(found) == 1
     assert f"at most {MAX_BYTES // 1024} KB" in found[0]
+    assert found[0].startswith(f"r.yaml:1:{MAX_BYTES + 1}: ")
+
+
+@pytest.mark.parametrize(
+    "body, said",
+    [
+        pytest.param(SMALL.encode("utf-16"), "1:1: error: the byte 0xFF", id="UTF-16"),
+        pytest.param("a: 1\nb: gr\u00f6n".encode("latin-1"), "2:6: error: the byte 0xF6", id="Latin-1"),
+        pytest.param(b"\x89PNG\r\n\x1a\n\x00", "1:1: error: the byte 0x89", id="a picture"),
+    ],
+)  # fmt: skip
+def test_what_is_no_utf8_text_is_refused_where_it_stops_to_be(body: bytes, said: str) -> None:
+    with pytest.raises(BadRules) as caught:
+        decoded(body, "r.yaml")
+    (problem,) = caught.value.problems
+    assert str(problem).startswith(f"r.yaml:{said}")
+    assert problem.hint == "save the file as UTF-8"
+
+
+def test_a_file_with_a_byte_order_mark_or_windows_line_ends_is_fine() -> None:
+    windows = SMALL.replace("\n", "\r\n")
+    assert parse(decoded(b"\xef\xbb\xbf" + windows.encode(), "r.yaml")).warnings == ()
+
+
+@pytest.mark.parametrize(
+    "when",
+    [
+        "{names: []}", "{names: ~}", "{names: [a, '']}", "{groups: []}", "{subscriptions: []}",
+        "{regions: []}", "{os: []}", "{sizes: []}", "{publishers: []}", "{all: []}", "{any: []}",
+        "{none: []}", "{tags: {}}", "{tags: ~}", "{tags: {env: []}}", "{tags: {env: {any_of: []}}}",
+        "{tags: {env: {none_of: ~}}}", "{tags: {'': x}}", "{all: [{}]}", "{any: [{names: a}, {}]}",
+        "{none: {all: [{}]}}",
+    ],
+)  # fmt: skip
+def test_a_condition_that_was_left_empty_never_means_every_vm(when: str) -> None:
+    (found,) = problems(SMALL + f"rules:\n  - name: a\n    when: {when}\n")
+    assert found.startswith("r.yaml:11:")
+    exclusion = "name: a, owner: me@x, reason: because, expires: 2027-01-01"
+    assert problems(SMALL + f"exclusions: [{{{exclusion}, when: {when}}}]\n")
+
+
+def test_an_exclusion_of_everything_has_to_say_so() -> None:
+    exclusion = "name: a, owner: me@x, reason: because, expires: 2027-01-01"
+    (found,) = problems(SMALL + f"exclusions: [{{{exclusion}, when: {{}}}}]\n")
+    assert 'all VMs are `names: "*"`' in found
+    assert parse(SMALL + f"exclusions: [{{{exclusion}, when: {{names: '*'}}}}]\n").exclusions
+
+
+@settings(max_examples=150)
+@given(
+    at=st.integers(0, len(SMALL) - 1),
+    length=st.integers(0, 6),
+    put=st.text(st.characters(codec=None), max_size=6),
+)
+def test_whatever_is_done_to_a_file_each_problem_has_a_line_and_a_column(at, length, put) -> None:
+    try:
+        parse(SMALL[:at] + put + SMALL[at + length :], "r.yaml")
+    except BadRules as bad:
+        for one in bad.problems:
+            assert one.line >= 1
+            assert one.column >= 1
+            assert one.message
 
 
 @pytest.mark.parametrize(
@@ -202,6 +289,16 @@ def test_a_file_of_ten_megabytes_is_refused_before_it_is_parsed() -> None:
             "not a date (write YYYY-MM-DD)",
             id="exclusion with a bad end",
         ),
+        *(
+            pytest.param(
+                "default: nothing",
+                "default: nothing\nexclusions: [{name: lab, when: {names: a}, owner: me@x,"
+                f" reason: because, expires: {end}}}]",
+                f"r.yaml:9:83: error: exclusions[1].expires is '{end}', not a date",
+                id=f"end {end}",
+            )
+            for end in ("20270630", "2027-W01-1", "2027-02-30", "0000-00-00")
+        ),
         pytest.param(
             "default: nothing",
             "default: nothing\ntag_exclusions: [{tag: no-backup}]",
@@ -272,6 +369,26 @@ def test_every_problem_is_told_at_once() -> None:
             "needs neither vaults nor tier",
             id="ignore with a tier",
         ),
+        pytest.param(
+            "rules: [{name: a, when: {groups: 'rg-*'}}, {name: b, when: {groups: [rg-a, 'rg-b*'], os: Linux}}]",
+            "rule 'b' is never reached",
+            id="hidden by a glob",
+        ),
+        pytest.param(
+            "rules: [{name: a, when: {tags: {env: {present: true}}}}, {name: b, when: {tags: {env: prod}}}]",
+            "rule 'b' is never reached",
+            id="hidden by the presence of a tag",
+        ),
+        pytest.param(
+            "rules: [{name: a, when: {tags: {env: {none_of: x}}}}, {name: b, when: {tags: {env: {none_of: x}}}}]",
+            "rule 'b' is never reached",
+            id="the same selector twice",
+        ),
+        pytest.param(
+            "notices: {routes: [{name: all, to: owner}]}",
+            "route 'all' is never taken: no rule names it",
+            id="a route that nothing leads to",
+        ),
     ],
 )
 def test_what_cannot_be_meant_is_a_warning_and_the_file_is_used(addition: str, said: str) -> None:
@@ -279,14 +396,46 @@ def test_what_cannot_be_meant_is_a_warning_and_the_file_is_used(addition: str, s
     assert any(said in line for line in found), found
 
 
-def test_rules_that_only_overlap_are_fine_because_order_decides() -> None:
-    assert (
-        warnings(
-            SMALL
-            + "rules: [{name: a, when: {tags: {env: prod}}}, {name: b, when: {tags: {env: [prod, dev]}}}]"
-        )
-        == []
-    )
+@pytest.mark.parametrize(
+    "first, second",
+    [
+        pytest.param("{tags: {env: prod}}", "{tags: {env: [prod, dev]}}", id="more words"),
+        pytest.param("{groups: 'rg-*'}", "{groups: ['rg-a', other]}", id="a word besides the glob"),
+        pytest.param("{groups: 'rg-?'}", "{groups: 'rg-*'}", id="one letter against any number"),
+        pytest.param("{tags: {env: '*'}}", "{names: a}", id="a tag that may be missing"),
+        pytest.param("{names: a, os: Linux}", "{names: a}", id="a narrower rule first"),
+        pytest.param("{tags: {env: {present: false}}}", "{names: a}", id="absence first"),
+        pytest.param("{any: [{names: a}, {names: b}]}", "{names: a}", id="nested first: not looked into"),
+    ],
+)  # fmt: skip
+def test_rules_that_only_overlap_are_fine_because_order_decides(first: str, second: str) -> None:
+    rules = f"rules: [{{name: a, when: {first}}}, {{name: b, when: {second}}}]"
+    assert warnings(SMALL + rules) == []
+
+
+_WORDS = st.lists(st.sampled_from(["a", "b", "ab", "a*", "*b", "*", "a?", "?"]), min_size=1, max_size=2)  # fmt: skip
+_WHENS = st.fixed_dictionaries(
+    {},
+    optional={
+        "groups": _WORDS,
+        "names": _WORDS,
+        "tags": st.fixed_dictionaries({"env": _WORDS | st.just({"present": True})}),
+    },
+)
+
+
+@settings(max_examples=60)
+@given(first=_WHENS, second=_WHENS)
+def test_a_rule_called_unreachable_is_never_reached(first, second) -> None:
+    rules = json.dumps([{"name": "a", "when": first}, {"name": "b", "when": second}])
+    found = parse(SMALL + f"rules: {rules}")
+    if not found.warnings:
+        return
+    words = ("a", "b", "ab", "ba", "c", "")
+    for group, name, env in itertools.product(words[:3], words[1:5], words):
+        body = vm(name, group, tags={"env": env} if env else {})
+        traits = traits_of(body.id, body, effective_tags(snapshot(body), ()))
+        assert found.rules[0].when.test(traits) or not found.rules[1].when.test(traits)
 
 
 def options(text: str, rule: int = 0):
