@@ -27,8 +27,14 @@ type Place = tuple[str, str]
 
 
 def place(deviation: Deviation) -> Place:
-    """Return where in a resource a deviation is, the same for a list and for one of its rows."""
-    return deviation.path.replace("$.value[]", "$"), deviation.what.split("'")[0]
+    """Return where in a resource a deviation is, the same for a list and for one of its rows.
+
+    What is about no member at all, a status or a whole body, is of its operation alone.
+    """
+    path = deviation.path.replace("$.value[]", "$")
+    if path in {"$", "status"}:
+        path = f"{deviation.operation} {path}"
+    return path, deviation.what.split("'")[0]
 
 
 def recorded(folder: Path) -> dict[Place, str]:
