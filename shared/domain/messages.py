@@ -102,7 +102,7 @@ def decode(body: bytes | str) -> Message:
         if (version := _version(body)) > VERSION:
             raise BadMessage("version", str(version)) from error
         raise BadMessage("shape", str(error)) from error
-    if message.v != VERSION:
+    if not 1 <= message.v <= VERSION:  # older ones are read: what they lack has a default
         raise BadMessage("version", str(message.v))
     if isinstance(message, Newer):
         return decode(message.raw)

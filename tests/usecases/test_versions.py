@@ -69,6 +69,12 @@ async def test_a_newer_message_nobody_comes_for_is_given_up():
     assert queues.sent == []
 
 
+def test_the_next_version_reads_what_this_one_wrote(monkeypatch):
+    monkeypatch.setattr(messages, "VERSION", messages.VERSION + 1)
+
+    assert decode(encode(WORK)) == WORK
+
+
 @pytest.mark.parametrize("body", [b"", b"{}", b"[1]", b'{"v": 1, "kind": "fleet"}'])
 def test_what_is_no_message_at_all_is_not_waited_with(body):
     with pytest.raises(BadMessage, match="shape"):
