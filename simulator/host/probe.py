@@ -5,8 +5,7 @@ await counts as that one. The kill comes right after the n-th await has ended an
 next line, so "after n" is also "before n + 1" and "after 0" is the entry. It works on
 ``sys.monitoring``: the app runs unmodified, and pays nothing unless a probe is asked for.
 
-``HOST_KILL_AT`` is ``function:n`` (before its n-th await, from 1), ``function:n:after``, or
-``function@file:line`` (after the first await there has ended), as a probe lists the places.
+``HOST_KILL_AT`` is ``function:n`` (before its n-th await, from 1) or ``function:n:after``.
 """
 
 import asyncio
@@ -30,26 +29,17 @@ class UnusableKillPoint(ValueError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KillPoint:
-    """After so many awaits of a function, or after an await at that ``place`` of it."""
-
     function: str
-    after_awaits: int = 0
-    place: str = ""
+    after_awaits: int
 
     @classmethod
     def parse(cls, text: str) -> "KillPoint | None":
         if not text:
             return None
-        function, at, place = text.partition("@")
-        if at:
-            if not (function and place):
-                raise UnusableKillPoint(f"HOST_KILL_AT={text!r} is not FUNCTION@FILE:LINE")
-            return cls(function=function, place=place)
         function, _, rest = text.partition(":")
         number, _, side = rest.partition(":")
         if not (function and number.isdigit() and side in {"", "before", "after"}):
-            forms = "FUNCTION:N[:before|:after] nor FUNCTION@FILE:LINE"
-            raise UnusableKillPoint(f"HOST_KILL_AT={text!r} is not {forms}")
+            raise UnusableKillPoint(f"HOST_KILL_AT={text!r} is not FUNCTION:N[:before|:after]")
         before = int(number) - (side != "after")
         if before < 0:
             raise UnusableKillPoint(f"HOST_KILL_AT={text!r}: awaits are counted from 1")
@@ -136,12 +126,7 @@ class Probe:
 
     def _kill_if_due(self, walk: Walk, place: str) -> None:
         at = self.kill_at
-        if at is None or at.function != walk.function:
-            return
-        reached = at.after_awaits == len(walk.places)
-        if at.place:
-            reached = place.startswith(f"{at.place} ")
-        if reached:
+        if at and at.function == walk.function and at.after_awaits == len(walk.places):
             self._dying(at, place)
             os.kill(os.getpid(), signal.SIGKILL)
 
