@@ -198,9 +198,9 @@ async def look(ports: Ports, run: Run) -> None:
 
 
 def _judge(item: Item, row: Row, now: datetime) -> None:
-    """Say what a row means for a VM that was sent."""
+    """Say what a row means for a VM that was sent: what was seen before it was let in, nothing."""
     assert item.sent_at is not None, "only a VM that was sent is judged"
-    seen = row.seen_at >= item.sent_at or row.state in _WELL
+    seen = (row.let_in and row.seen_at >= item.sent_at) or row.state in _WELL
     if row.claim is not None or row.intent is not None or not seen:
         return
     if row.state in _WELL:
@@ -236,7 +236,7 @@ async def _send_again(ports: Ports, run: Run, state: StateFile, patience: timede
             continue
         found = await ports.ledger.read(ArmId.parse(item.vm))
         looked_at = found is not None and (
-            found[0].seen_at >= item.sent_at
+            (found[0].let_in and found[0].seen_at >= item.sent_at)
             or found[0].claim is not None
             or found[0].intent is not None
         )

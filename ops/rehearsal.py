@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from hashlib import sha256
@@ -29,7 +30,7 @@ from shared.errors import AzureFault
 from shared.gather import gather
 from shared.ports import Ports, SeenVm
 
-ABREAST = 16  # VMs read at once; the governor paces what leaves
+ABREAST = 8  # VMs read at once, as many as the governor lets wait in line; it paces what leaves
 BATCH = 256
 
 type Wanted = Callable[[SeenVm], bool]
@@ -127,7 +128,9 @@ async def rehearse(
                     ports.clock.now(),
                     day_cap=ports.settings.place_cap,
                 )
-                planned = _planned(ports, world, verdict, cause)
+                row = rows.get(vm.id.key)
+                let_in = cause is Cause.BACKFILL or (row is not None and row.let_in)
+                planned = _planned(ports, world, verdict, let_in=let_in)
                 if isinstance(verdict.decision, Enroll):
                     placed = verdict.decision
                     given.take(placed.vault.id.key, placed.policy.id.key)
@@ -165,8 +168,7 @@ async def _gathered(
     gate = asyncio.Semaphore(ABREAST)
 
     async def one(vm: SeenVm) -> Snapshot | AzureFault:
-        async with gate:
-            await _paced(ports, vm.id.subscription)
+        async with gate, _turn(ports, vm.id.subscription):
             try:
                 row, decided = rows.get(vm.id.key), people.get(vm.id.key, ())
                 found = await gather(ports, vm.id, row, ports.clock.now())
@@ -179,16 +181,21 @@ async def _gathered(
     return [task.result() for task in tasks]
 
 
-async def _paced(ports: Ports, subscription: str) -> None:
-    """Wait for the governor's word, like every reconcile."""
+@asynccontextmanager
+async def _turn(ports: Ports, subscription: str) -> AsyncIterator[None]:
+    """Wait for the governor's word, like every reconcile, and say when the look is over."""
     while True:
         seconds = await ports.pace.slot(subscription, urgent=False)
         if not seconds:
-            return
+            break
         await asyncio.sleep(ports.clock.real_seconds(seconds))
+    try:
+        yield
+    finally:
+        ports.pace.done(subscription)
 
 
-def _planned(ports: Ports, world: Snapshot, verdict: Verdict, cause: Cause) -> Planned:
+def _planned(ports: Ports, world: Snapshot, verdict: Verdict, *, let_in: bool) -> Planned:
     decision = verdict.decision
     vault = policy = would = held = ""
     match decision:
@@ -203,7 +210,7 @@ def _planned(ports: Ports, world: Snapshot, verdict: Verdict, cause: Cause) -> P
         held = held_back(
             observing=ports.settings.observing,
             since=ports.settings.enroll_since,
-            cause=cause,
+            let_in=let_in,
             created=world.vm.created if world.vm is not None else None,
         )
     return Planned(

@@ -39,7 +39,7 @@ class Held:
         self.by = by
 
     async def save(self, row: Row) -> None:
-        """Write the row, keeping an `again` that somebody set meanwhile.
+        """Write the row, keeping what somebody set meanwhile: `again`, `let_in`.
 
         Raises:
             Conflict: the claim was lost (expired and taken over); the other run decides now.
@@ -57,7 +57,8 @@ class Held:
                     return
                 if fresh is None or fresh[0].claim is None or fresh[0].claim.by != self.by:
                     raise
-                row, self._etag = replace(row, again=fresh[0].again), fresh[1]
+                kept = replace(row, again=fresh[0].again, let_in=row.let_in or fresh[0].let_in)
+                row, self._etag = kept, fresh[1]
             else:
                 self.row = row
                 return
@@ -81,9 +82,12 @@ def folded(row: Row, work: WorkItem, by: str, now: datetime) -> str:
     """Say why a message is superfluous, or "".
 
     A run's own message is never superfluous (its claim is still on the row), nor is any message
-    while somebody waits to be served after the run (`again`).
+    while somebody waits to be served after the run (`again`), nor a backfill's first: whoever
+    looked before it would have left an old VM alone.
     """
     if row.claim is not None and row.claim.by == by:
+        return ""
+    if work.cause is Cause.BACKFILL and not row.let_in:
         return ""
     started = row.gathering_since
     if started is None or (row.again is not None and row.again >= started):
@@ -105,16 +109,18 @@ async def claim(
 
     """
     vm = work.vm_id
+    backfilled = work.cause is Cause.BACKFILL
     for attempt in range(_TRIES):
         current = seen if attempt == 0 else await ledger.read(vm)
         mine = Claim(since=now, by=by, expires=now + LEASE)
         try:
             if current is None:
-                row = _new(vm, now, mine)
+                row = replace(_new(vm, now, mine), let_in=backfilled)
                 return Held(ledger, row, await ledger.insert(row), by)
             row, etag = current
             if why := folded(row, work, by, now):
                 return Passed(why=why)
+            row = replace(row, let_in=row.let_in or backfilled)
             if row.claim is not None and row.claim.by != by and row.claim.expires > now:
                 await ledger.replace(replace(row, again=now), etag)
                 return Passed(why="claimed-by-another")

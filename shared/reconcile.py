@@ -186,7 +186,7 @@ async def _decided(ports: Ports, held: Held, work: WorkItem, trace: str) -> _Don
         if reason := held_back(
             observing=ports.settings.observing,
             since=ports.settings.enroll_since,
-            cause=work.cause,
+            let_in=held.row.let_in,
             created=vm.created if vm is not None else None,
         ):
             row = move(row, On.OBSERVED, now, reason)

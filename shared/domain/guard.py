@@ -6,17 +6,16 @@ from datetime import datetime
 from typing import assert_never
 
 from shared.domain.decisions import Change, ChangePolicy, Enroll, Resume, Undelete
-from shared.domain.messages import Cause
 
 
-def held_back(*, observing: bool, since: datetime, cause: Cause, created: datetime | None) -> str:
+def held_back(*, observing: bool, since: datetime, let_in: bool, created: datetime | None) -> str:
     """Say why a change must not be carried out, or "".
 
-    A VM whose age Azure does not tell counts as old: only a backfill touches it.
+    A VM whose age Azure does not tell counts as old: it is touched once a backfill has let it in.
     """
     if observing:
         return "observing"
-    if cause is Cause.BACKFILL:
+    if let_in:
         return ""
     if created is None or created < since:
         return "created-before-enroll-since"

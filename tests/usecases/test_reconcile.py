@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from shared.domain.ids import item_of, virtual_machine
-from shared.domain.messages import Cause
+from shared.domain.messages import Cause, WorkItem
 from shared.domain.model import DiskFacts, ProtectionState, SecurityType
 from shared.domain.states import State
 from shared.errors import Disposition
@@ -277,6 +277,39 @@ async def test_a_vm_older_than_the_start_date_is_touched_by_backfill_only():
 
     await house.event(vm.id, cause=Cause.BACKFILL)
     await house.play(120)
+
+    assert (await house.row(vm.id)).state is State.ENROLLED
+
+
+@pytest.mark.parametrize("seconds", [1, 30], ids=["at once", "later"])
+async def test_a_sweep_that_was_there_first_does_not_take_a_backfill_its_vm(seconds):
+    """Its message is older than the look that left the VM alone, and is no less a wish."""
+    house = House(ENROLL_SINCE="2026-11-20T08:30:00Z")
+    house.region(VAULT)
+    vm = worlds.vm()
+    house.machines.add(vm)
+    wished = house.clock.now()
+    house.clock.advance(seconds)
+    await enrolled(house, vm)
+    assert house.backup.sent == []
+    await house.queues.send(
+        WorkItem(vm=str(vm.id), seen_at=wished, cause=Cause.BACKFILL), backlog=True
+    )
+    await house.play(120)
+
+    assert (await house.row(vm.id)).state is State.ENROLLED
+
+
+async def test_a_vm_that_a_backfill_let_in_stays_let_in_while_it_waits():
+    house = House(ENROLL_SINCE="2026-11-20T08:30:00Z")
+    house.region(VAULT)
+    vm = worlds.vm(provisioning="Updating")
+    house.machines.add(vm)
+    await house.event(vm.id, cause=Cause.BACKFILL)
+    await house.play(60)
+    assert (await house.row(vm.id)).state is State.WAITING
+    house.machines.add(worlds.vm())
+    await house.play(3600, step=30)
 
     assert (await house.row(vm.id)).state is State.ENROLLED
 

@@ -55,7 +55,7 @@ class Service:
         state = self.becomes(of) if callable(self.becomes) else self.becomes
         if state is State.ENROLLED:
             self.enrolled[str(of)] += 1
-        row = Row(vm=str(of), state=state, since=now, seen_at=now, why="because")
+        row = Row(vm=str(of), state=state, since=now, seen_at=now, why="because", let_in=True)
         if known is None:
             await self.house.ledger.insert(row)
         else:
@@ -213,6 +213,9 @@ async def test_lost_messages_are_sent_again_after_a_while(house, tmp_path):
         pytest.param({"state": State.STUCK}, Fate.FAILED, id="stuck"),
         pytest.param({"state": State.OBSERVED}, Fate.FAILED, id="only observed"),
         pytest.param({"state": State.BLOCKED, "seen": -60}, Fate.SENT, id="an old verdict"),
+        pytest.param(
+            {"state": State.OBSERVED, "let_in": False}, Fate.SENT, id="a sweep was there first"
+        ),
         pytest.param({"state": State.BLOCKED, "claimed": True}, Fate.SENT, id="being looked at"),
         pytest.param({"state": State.WAITING, "until": 600}, Fate.SENT, id="a short wait"),
         pytest.param({"state": State.WAITING, "until": 36_000}, Fate.POSTPONED, id="a long wait"),
@@ -226,7 +229,13 @@ async def test_what_a_row_means(house, changes, fate):
         claim = Claim(since=now, by="m", expires=now + timedelta(minutes=10))
     until = now + timedelta(seconds=changes.pop("until")) if "until" in changes else None
     row = Row(
-        vm=str(vm(1)), since=now, seen_at=seen, until=until, claim=claim, why="because", **changes
+        vm=str(vm(1)),
+        since=now,
+        seen_at=seen,
+        until=until,
+        claim=claim,
+        why="because",
+        **{"let_in": True, **changes},
     )
     await house.ledger.insert(row)
     run = run_of(house, 2)
@@ -247,6 +256,7 @@ async def test_what_is_postponed_does_not_hold_up_the_others(house, tmp_path):
             seen_at=now,
             until=now + timedelta(hours=9) if long else None,
             why="vault-full-today",
+            let_in=True,
         )
         await house.ledger.insert(row)
 

@@ -52,6 +52,16 @@ async def test_a_plan_writes_nothing_and_sends_nothing():
     assert house.people.calls == ["all"]
 
 
+async def test_every_turn_that_was_given_is_given_back():
+    """Kept, they would be counted as under way for minutes: a large plan would stand still."""
+    house = House()
+    estate(house)
+    found = await planned(house)
+
+    assert len(house.pace.asked) == len(found)
+    assert house.pace.finished == [subscription for subscription, _ in house.pace.asked]
+
+
 async def test_the_real_run_does_what_was_planned():
     house = House()
     estate(house)
