@@ -120,6 +120,11 @@ class Gateway:
         """The provider namespaces that have routes, in lower case."""
         return self._router.namespaces
 
+    def operation(self, method: str, path: str) -> str:
+        """Name what a request asks for; "" for what has no route."""
+        match = self._router.match(method, path)
+        return match.route.operation if match else ""
+
     def default_version(self, method: str, path: str) -> str:
         match = self._router.match(method, path)
         return match.route.api_versions.default() if match else ""

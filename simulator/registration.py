@@ -154,7 +154,7 @@ ROUTES: tuple[Route, ...] = tuple(
         operation=operation,
         action=action,
         handler=handler,
-        truth="recorded" if operation == "Providers_Register" else "assumed",
+        truth="assumed" if operation == "Providers_List" else "recorded",
         source="2021-01-05_test_backup_softdelete (409, then register)",
     )
     for method, template, operation, action, handler in (

@@ -118,7 +118,7 @@ _ITEM_ROUTES = (
 )
 
 _RESTORE_ROUTES = (
-    _route("POST", ITEM + "/recoveryPoints/{point}/restore", "Restores_Trigger", _ITEM_ACTION + "/recoveryPoints/restore/action", restores.restore, "recorded", "report §3.3: request and job, no disks"),
+    _route("POST", ITEM + "/recoveryPoints/{point}/restore", "Restores_Trigger", _ITEM_ACTION + "/recoveryPoints/restore/action", restores.restore, "specified", "bms 2024-04-01; the job: report §3.3"),
 )
 
 _JOB_ROUTES = (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 
 from tests.conformance.accepted import Accepted
@@ -30,6 +30,8 @@ class Outcome:
     accepted: int = 0
     differing: int = 0
     compared: Counter[str] = field(default_factory=Counter)
+    #: the api-versions in which an operation was compared
+    versions: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     outside: Counter[str] = field(default_factory=Counter)
     #: lines and exchanges left out ...
     broken: list[Broken] = field(default_factory=list)
@@ -51,6 +53,8 @@ class Outcome:
         self.accepted += other.accepted
         self.differing += other.differing
         self.compared += other.compared
+        for operation, versions in other.versions.items():
+            self.versions[operation] |= versions
         self.outside += other.outside
         self.broken += other.broken
         self.unread += other.unread

@@ -25,6 +25,8 @@ from tests.conformance.recordings import Broken, label, read, sessions
 from tests.conformance.session import UNREADABLE, Replay
 
 COMPARED = Path(__file__).parent / "compared.json"
+#: What recordings show of each operation: simulator/COVERAGE.md is made of it.
+RECORDED = Path(__file__).parents[2] / "simulator" / "recorded.json"
 
 
 def replay_file(path: Path, accepted: tuple[Accepted, ...]) -> Outcome:
@@ -51,6 +53,22 @@ def replay(paths: Iterable[Path], accepted: tuple[Accepted, ...]) -> Outcome:
     return outcome
 
 
+def shown(outcome: Outcome) -> dict[str, dict[str, object]]:
+    """Tell of each operation how often and in which versions it was compared, and what differs."""
+    return {
+        operation: {
+            "compared": outcome.compared[operation],
+            "versions": sorted(outcome.versions[operation]),
+            "differs": [
+                f"{entry.path}: {entry.reason}"
+                for entry in sorted(outcome.used, key=str)
+                if entry.operation == operation
+            ],
+        }
+        for operation in sorted(outcome.compared)
+    }
+
+
 def complaints(outcome: Outcome, accepted: tuple[Accepted, ...]) -> list[str]:
     """Say why a run does not pass beyond its differences: nothing read, less than before, stale."""
     before: dict[str, int] = json.loads(COMPARED.read_text("utf-8"))
@@ -71,7 +89,7 @@ def main() -> int:
     parser.add_argument("files", nargs="+", type=Path, help="recordings, or folders of them")
     parser.add_argument("--brief", action="store_true", help="count differences by place")
     parser.add_argument("--inputs", action="store_true", help="list what was taken as input")
-    parser.add_argument("--write-count", action="store_true", help="write compared.json anew")
+    parser.add_argument("--write-count", action="store_true", help="write what was compared anew")
     asked = parser.parse_args()
     paths = [
         path
@@ -82,6 +100,7 @@ def main() -> int:
     outcome = replay(paths, accepted)
     if asked.write_count:
         COMPARED.write_text(json.dumps(outcome.files, indent=1) + "\n", "utf-8")
+        RECORDED.write_text(json.dumps(shown(outcome), indent=1) + "\n", "utf-8")
     _report(outcome, brief=asked.brief, inputs=asked.inputs)
     wrong = complaints(outcome, accepted)
     for complaint in wrong:

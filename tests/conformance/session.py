@@ -220,6 +220,7 @@ class Replay:
     def _judge(self, one: Exchange, route: Route, reply: Reply) -> None:
         outcome = self.outcome
         outcome.compared[route.operation] += 1
+        outcome.versions[route.operation].add(one.api_version)
         simulated = (
             reply.status,
             {name.lower(): value for name, value in headers_of(reply).items()},

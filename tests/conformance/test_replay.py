@@ -76,6 +76,17 @@ def test_the_simulator_answers_as_azure_did(outcome):
     assert outcome.matched >= 0.98 * outcome.in_surface
 
 
+def test_coverage_says_what_was_compared_and_nothing_else(outcome):
+    """simulator/recorded.json is written by `replay --write-count FOLDER`."""
+    assert json.loads(replaying.RECORDED.read_text("utf-8")) == replaying.shown(outcome)
+    said = {
+        route.operation
+        for route in build(speed=0).gateway.routes
+        if route.truth == "recorded" and route.source != KEPT_AS_SENT
+    }
+    assert said == outcome.compared.keys()
+
+
 def test_every_operation_of_an_enrollment_was_compared(outcome):
     assert [one for one in ENROLLMENT if not outcome.compared[one]] == []
     answered = {route.operation for route in build(speed=0).gateway.routes}

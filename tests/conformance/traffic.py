@@ -15,6 +15,7 @@ from typing import Any
 
 from simulator.arm import Reply
 from simulator.gateway import Gateway, Incoming
+from simulator.reliance import DECIDES
 from tests.conformance.openapi import Catalogue, Deviation
 from tests.conformance.recordings import read
 
@@ -88,6 +89,11 @@ class Traffic:
             sent = self.catalogue.request(incoming.method, incoming.path, asked)
             self._note(sent, f"request {where}")
 
+    def ask(self, incoming: Incoming, operation: str) -> None:
+        """Check that COVERAGE.md tells what is decided on an operation the product asks for."""
+        if PRODUCT in incoming.headers.get("user-agent", "") and operation not in DECIDES:
+            self._fresh.append(f"{operation}: simulator/reliance.py does not say what it decides")
+
     def _note(self, found: Iterable[Deviation], where: str) -> None:
         for deviation in found:
             if place(deviation) in self.allowed:
@@ -110,6 +116,7 @@ def listen(traffic: Traffic) -> Callable[[], None]:
         reply = faithful(self, incoming)
         if not self.last_fault:
             traffic.see(incoming, reply)
+            traffic.ask(incoming, self.operation(incoming.method, incoming.path))
         return reply  # type: ignore[no-any-return] # it is what the gateway gave
 
     Gateway.answer = answer  # type: ignore[method-assign]

@@ -2,8 +2,8 @@
 
 from simulator.__main__ import main
 from simulator.assembly import build
-from simulator.coverage import FILE, coverage
-from tests.simulator.core import CORE_PARTS
+from simulator.coverage import FILE, present
+from simulator.reliance import ASSUMED_BEHAVIOR, DECIDES, DIFFERENCES
 
 
 def test_coverage_is_what_the_routes_say() -> None:
@@ -23,8 +23,18 @@ def test_every_route_names_its_source_and_every_provider_route_its_action() -> N
         assert route.action.count("/") >= 1 or not provider, route
 
 
-def test_what_is_assumed_comes_first() -> None:
-    world = build(parts=CORE_PARTS)
-    text = coverage(world.gateway.routes, world.knobs.listed())
-    places = [text.index(f"\n## {word}\n") for word in ("assumed", "specified", "recorded")]
+def test_what_is_assumed_and_decided_upon_comes_first() -> None:
+    text = present()
+    titles = ("Our risks: assumed operations", "Our risks: assumed behavior", "assumed\n")
+    places = [text.index(f"\n## {title}") for title in (*titles, "specified\n", "recorded\n")]
     assert places == sorted(places)
+    risks = text[places[0] : places[1]]
+    assert "| Resources |" in risks
+    assert "KeyVault" not in risks
+
+
+def test_what_decisions_depend_on_exists() -> None:
+    world = build()
+    assert DECIDES.keys() <= {route.operation for route in world.gateway.routes}
+    assert DIFFERENCES.keys() <= {route.operation for route in world.gateway.routes}
+    assert ASSUMED_BEHAVIOR.keys() <= {knob["name"] for knob in world.knobs.listed()}
