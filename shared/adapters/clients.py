@@ -106,6 +106,7 @@ class Clients:
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(ssl=trusted, limit=_CONNECTIONS),
                 cookie_jar=aiohttp.DummyCookieJar(),
+                middlewares=(_once,),
                 auto_decompress=False,  # the SDK's transport does it
                 trust_env=True,
             )
@@ -269,6 +270,22 @@ class Clients:
             "credential_scopes": [self._settings.cloud.scope],
             "pipeline": self.pipeline(),
         }
+
+
+async def _once(request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType) -> Any:
+    """Keep aiohttp from sending again what was sent over a connection that got lost.
+
+    It repeats even a PUT by itself, since HTTP calls it idempotent. To Azure Backup the second is a
+    conflict with the first, and that refusal would read as if nothing had happened.
+    """
+    import aiohttp
+
+    try:
+        return await send(request)
+    except aiohttp.ClientConnectorError:
+        raise  # never sent
+    except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as lost:
+        raise aiohttp.ClientConnectionError(f"lost after sending: {lost!r}") from lost
 
 
 def _import() -> None:

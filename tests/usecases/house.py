@@ -122,8 +122,8 @@ class House:
 
     listened = ("enrollments", "enrollments-backlog", "sweeps")
 
-    def __init__(self, **environment: str) -> None:
-        self.clock = FakeClock(datetime(2026, 11, 20, 9, 0, tzinfo=UTC))
+    def __init__(self, *, clock: FakeClock | None = None, **environment: str) -> None:
+        self.clock = clock or FakeClock(datetime(2026, 11, 20, 9, 0, tzinfo=UTC))
         self.machines = FakeMachines()
         self.backup = FakeBackup(self.clock)
         self.directory = FakeDirectory()

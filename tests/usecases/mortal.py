@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from shared.domain.messages import NoticeItem
+from tests.fakes.azure import FakeClock
 from tests.fakes.notices import FakeChannel
 from tests.unit.notices.post import Post
 from tests.usecases.house import House, Killed
@@ -77,8 +78,14 @@ class Mortal(House):
 
     listened = ("enrollments", "enrollments-backlog", "sweeps", "notices")
 
-    def __init__(self, death: Death | None = None, **environment: str) -> None:
-        super().__init__(**environment)
+    def __init__(
+        self,
+        death: Death | None = None,
+        *,
+        clock: FakeClock | None = None,
+        **environment: str,
+    ) -> None:
+        super().__init__(clock=clock, **environment)
         self.death = death
         self.places: Counter[Place] = Counter()
         self.post = Post(
