@@ -152,10 +152,13 @@ def import_azure_policy(
     """[read-only] Write rules that do what Azure Policy's backup assignments do; notes say what not."""
     try:
         body = json.loads(source.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         say(f"{source}: {error}")
         raise typer.Exit(Exit.USAGE) from error
-    assignments = body.get("value", []) if isinstance(body, dict) else body
+    assignments = body.get("value") if isinstance(body, dict) else body
+    if not isinstance(assignments, list):
+        say(f"{source}: no list of assignments")
+        raise typer.Exit(Exit.USAGE)
     shaped = [_with_properties(one) for one in assignments if isinstance(one, dict)]
     found = imported(shaped, tier_tag=tier_tag)
     typer.echo(found.text, nl=False)

@@ -6,7 +6,7 @@ caches and batches behind their ports (DESIGN §3.7).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 
 from shared.domain.ids import ArmId, item_of
@@ -20,6 +20,7 @@ from shared.domain.model import (
     Room,
     Snapshot,
     Tags,
+    Vault,
     Vm,
 )
 from shared.domain.records import Row
@@ -66,7 +67,7 @@ async def gather(ports: Ports, vm_id: ArmId, row: Row | None, now: datetime) -> 
         items=items,
         room=room,
         disks=await _disks(ports, vm),
-        tenant=ports.settings.tenant_id,
+        tenants=await _tenants(ports, vm_id, vaults),
         past=past,
     )
 
@@ -133,6 +134,16 @@ async def _inherited(ports: Ports, vm: ArmId) -> tuple[Tags | None, str | None, 
         return None, None, None
     tags, managed_by = groups.get(key, (None, None))
     return tags, managed_by, subscriptions.get(key[0])
+
+
+async def _tenants(ports: Ports, vm: ArmId, vaults: Iterable[Vault]) -> Mapping[str, str]:
+    """Give the tenants of subscriptions, if a vault lies in another one than the VM."""
+    if all(vault.id.subscription.lower() == vm.subscription.lower() for vault in vaults):
+        return {}
+    try:
+        return await ports.estate.tenants()
+    except AzureFault:
+        return {}
 
 
 async def _disks(ports: Ports, vm: Vm) -> Mapping[str, DiskFacts] | None:

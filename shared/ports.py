@@ -220,6 +220,9 @@ class Estate(Protocol):
 
     async def subscription_tags(self, subscriptions: Iterable[str]) -> Mapping[str, Tags]: ...
 
+    async def tenants(self) -> Mapping[str, str]:
+        """Give the tenant of each subscription in sight, ids in lower case."""
+
     async def disks(self, disks: Iterable[ArmId]) -> Mapping[str, DiskFacts]:
         """Facts of disks by id key, one query per batch."""
 

@@ -45,6 +45,7 @@ _DISKS_AT_ONCE = 200  # keys a query
 _BATCH_SECONDS = 0.05  # real seconds in which wishes for disks are gathered into one query
 _NEW_GROUP_SECONDS = 60.0  # a group that is not known is looked for at most so often
 _GONE = frozenset({"disabled", "deleted"})
+_SNAPSHOTS = "/resourcegroups/azurebackuprg_"  # where Azure Backup keeps a region's snapshots
 
 type Groups = Mapping[tuple[str, str], tuple[Tags, str]]
 
@@ -53,6 +54,7 @@ type Groups = Mapping[tuple[str, str], tuple[Tags, str]]
 class _Subscription:
     id: str
     tags: Tags
+    tenant: str
 
 
 class GraphEstate:
@@ -115,6 +117,9 @@ class GraphEstate:
         wanted = {subscription.lower() for subscription in subscriptions}
         return {one.id: one.tags for one in await self._subscriptions.get() if one.id in wanted}
 
+    async def tenants(self) -> Mapping[str, str]:
+        return {one.id: one.tenant for one in await self._subscriptions.get() if one.tenant}
+
     async def disks(self, disks: Iterable[ArmId]) -> Mapping[str, DiskFacts]:
         keys = {disk.key for disk in disks}
         waiting = {key: self._wanted.get(key) for key in keys}
@@ -133,7 +138,7 @@ class GraphEstate:
         return tuple(
             lock
             for lock in await self._locks[subscription].get()
-            if f"{vm.key}/".startswith(f"{lock.scope.lower()}/")
+            if f"{vm.key}/".startswith(f"{lock.scope.lower()}/") or _SNAPSHOTS in lock.scope.lower()
         )
 
     async def jobs(
@@ -149,7 +154,11 @@ class GraphEstate:
     async def _load_subscriptions(self) -> tuple[_Subscription, ...]:
         rows = await self._all(queries.SUBSCRIPTIONS, self._settings.subscriptions)
         return tuple(
-            _Subscription(id=text(row, "subscriptionId").lower(), tags=tags(row, "tags"))
+            _Subscription(
+                id=text(row, "subscriptionId").lower(),
+                tags=tags(row, "tags"),
+                tenant=text(row, "tenantId").lower(),
+            )
             for row in rows
             if text(row, "state").lower() not in _GONE
         )

@@ -46,7 +46,7 @@ SUBSCRIPTIONS = """resourcecontainers
 | where type =~ 'microsoft.resources/subscriptions'
 | extend key = tolower(id){after}
 | order by key asc
-| project id, subscriptionId, tags, state = tostring(properties.state)"""
+| project id, subscriptionId, tenantId, tags, state = tostring(properties.state)"""
 
 GROUPS = """resourcecontainers
 | where type =~ 'microsoft.resources/subscriptions/resourcegroups'

@@ -121,6 +121,7 @@ ENTRIES: tuple[Entry, ...] = (
         Step.LIMITS, "C.1", _MATRIX, "2026-03-26",
         ("DISK_ENCRYPTION", _A, "encryption settings, encryption extension", "grant the backup service rights on the key vault"),
         ("DISK_EXCLUSION_ENCRYPTED", _B, "excluded LUNs of an encrypted VM under a Standard policy", "use an Enhanced policy"),
+        ("HIBERNATION_ENABLED", _A, "hibernation switched on for the VM", "do not hibernate it, or switch it off"),
         ("DISK_SIZE_UNKNOWN", _A, "disk sizes while the VM is deallocated", "none; Azure checks at the first backup"),
         ("CONFIDENTIAL_VM", _B, "security type of the VM", "back up inside the guest until it is supported"),
         ("CONFIDENTIAL_OTHER_SUBSCRIPTION", _B, "security type, subscriptions of VM and vault", "use a vault of the VM's subscription"),
@@ -156,6 +157,10 @@ ENTRIES: tuple[Entry, ...] = (
         ("VAULT_FULL", _B, "VMs in every candidate vault", "create another vault"),
         ("VAULT_DAY_FULL", _W, "VMs newly protected today per candidate vault", "none; continues tomorrow"),
         ("NAME_TAKEN", _B, "items of the same name from another subscription", "use another vault for one of the two"),
+    ),
+    *_rows(
+        Step.VAULT, "C.1", "Encryption of vaults with customer-managed keys", "2026-03-25",
+        ("VAULT_CUSTOMER_KEY", _A, "encryption key of the vault and who reads it", "let the vault's identity use the key"),
     ),
     *_rows(
         Step.VAULT, "F21", "Soft delete and immutability of vaults", "2026-03-25",
@@ -212,7 +217,7 @@ ENTRIES: tuple[Entry, ...] = (
     *_rows(
         Step.ENABLE, "F16", "Locks and backup (facts §3.4)", "2025-11-12",
         ("LOCK_READ_ONLY", _A, "locks on VM, group and subscription", "use CanNotDelete instead"),
-        ("LOCK_SNAPSHOT_GROUP", _A, "locks on the subscription", "create the snapshot group, lock the others"),
+        ("LOCK_SNAPSHOT_GROUP", _A, "locks on the subscription and on Azure Backup's snapshot groups", "create the snapshot group, lock the others"),
     ),
     *_rows(
         Step.ENABLE, "F15 S5", _REST, "2024-06-30",
@@ -228,6 +233,10 @@ ENTRIES: tuple[Entry, ...] = (
         ("OUR_RIGHTS", _B, "error code of the answer", "grant the service the right named"),
     ),
     *_rows(
+        Step.ENABLE, "F42", "Rules file", "2026-11-21",
+        ("OWNER_ADDRESS", _A, "owner tags of VM, group and subscription, recipients in rules", "put an address there"),
+    ),
+    *_rows(
         Step.FIRST_BACKUP, "S8 F37", "Recovery Services vault limits", "2026-03-25",
         ("FIRST_BACKUP_OVERDUE", _B, "deadline of the first recovery point", "look at the first backup job"),
         ("FIRST_BACKUP_FAILED", _B, "error code of the backup job", "as the code says"),
@@ -238,6 +247,7 @@ ENTRIES: tuple[Entry, ...] = (
         ("RESTORE_SEVERAL_NICS", _A, "number of network interfaces", "restore disks and build the VM by script"),
         ("RESTORE_DOMAIN_CONTROLLER", _A, "tags that say domain controller", "follow the guide for domain controllers"),
         ("RESTORE_ENCRYPTED", _A, "disk encryption", "no file restore; restore disks"),
+        ("RESTORE_DISKS_ONLY", _A, "disks left out of the backup", "restore disks and attach them"),
     ),
     # --- what ARM cannot show -------------------------------------------------------------------
     *_unseen(

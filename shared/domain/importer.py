@@ -15,7 +15,10 @@ from typing import Any
 
 from shared.domain.ids import ArmId
 from shared.domain.model import PolicyKind, region_of
+from shared.domain.policycode import check as policy_limits
 from shared.domain.quoting import one_line
+from shared.domain.rules.selectors import is_glob
+from shared.domain.spelling import plain
 from shared.errors import BadArmId
 
 
@@ -37,6 +40,7 @@ DEFINITIONS: Mapping[str, Definition] = {
     ),
     "013e242c-8828-4970-87b3-ab247555486d": Definition(words="audit only", audit=True),
 }
+_NARROWED = {"resourceSelectors": "resource selectors", "overrides": "overrides"}
 _WORD = re.compile(r"[^A-Za-z0-9._-]+")
 _GUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
@@ -66,6 +70,9 @@ def imported(
 ) -> Imported:
     """Translate assignments as a GET returns them; ``kinds`` tells policies' kinds by id."""
     draft = _Draft()
+    draft.notes.append(
+        "exemptions are not part of assignments: write those that are still meant as exclusions"
+    )
     seen: set[str] = set()
     for body in assignments:
         _assignment(draft, body, kinds or {}, seen)
@@ -118,6 +125,9 @@ def _assignment(
         when["regions"] = region
     _tags(draft, title, values, when)
     _not_scopes(draft, title, properties, when)
+    for key, what in _NARROWED.items():
+        if properties.get(key):
+            draft.notes.append(f"{title}: its {what} are not translated; the rule takes more VMs")
     if str(properties.get("enforcementMode") or "Default").lower() != "default":
         draft.notes.append(f"{title}: is not enforced today; its rule would enroll")
     if _text(values.get("effect")).lower() in {"disabled", "auditifnotexists"}:
@@ -179,13 +189,23 @@ def _tags(draft: _Draft, title: str, values: Mapping[str, Any], when: dict[str, 
     wanted, name = _words(values.get("inclusionTagValue")), _text(values.get("inclusionTagName"))
     if name:
         when["tags"] = {name: wanted or {"present": True}}
+        if not wanted:
+            draft.notes.append(f"{title}: names no value of tag {name}; the rule takes any")
+        _no_globs(draft, title, name, wanted)
     refused, name = _words(values.get("exclusionTagValue")), _text(values.get("exclusionTagName"))
     if name and refused:
         when.setdefault("tags", {})[name] = {"none_of": refused}
+        _no_globs(draft, title, name, refused)
         draft.notes.append(
             f"{title}: tag {name} leaves VMs out for ever and without a reason; consider"
             " tag_exclusions, which end"
         )
+
+
+def _no_globs(draft: _Draft, title: str, name: str, values: list[str]) -> None:
+    if globs := [one for one in values if is_glob(one)]:
+        words = one_line(", ".join(globs), 120)
+        draft.notes.append(f"{title}: tag {name}: {words} is read as a glob here; check")
 
 
 def _not_scopes(
@@ -220,18 +240,25 @@ def _target(
         vault = policy.parent
     except BadArmId:
         vault = None
-    if vault is None:
+    if vault is None or not policy_limits.NAME.fullmatch(policy.name):
         draft.notes.append(f"{title}: {one_line(policy_id, 120)} is no policy id")
         return {}
     kind = kinds.get(policy.key)
     if kind is None:
         draft.notes.append(f"{title}: policy {policy.name} is taken to be a Standard one; check")
     key = (kind or PolicyKind.STANDARD).value.lower()
-    draft.tiers.setdefault(policy.name, {key: policy.name})
-    set_name = next(
-        (n for n, one in draft.vaults.items() if one.get("ids") == str(vault)), vault.name
-    )
-    if set_name in draft.vaults and draft.vaults[set_name].get("ids") != str(vault):
-        set_name = f"{vault.name} of {vault.group}"
-    draft.vaults[set_name] = {"ids": str(vault)}
-    return {"vaults": set_name, "tier": policy.name}
+    tier = next((one for one in draft.tiers if plain(one) == plain(policy.name)), policy.name)
+    draft.tiers.setdefault(tier, {key: policy.name})
+    return {"vaults": _set_of(draft, vault), "tier": tier}
+
+
+def _set_of(draft: _Draft, vault: ArmId) -> str:
+    """Give the set that holds one vault; vaults of one name get sets of different ones."""
+    for name, one in draft.vaults.items():
+        if plain(str(one.get("ids"))) == plain(str(vault)):
+            return name
+    seen = set(map(plain, draft.vaults))
+    names = (vault.name, f"{vault.name} of {vault.group}", f"{vault.name} of {vault}")
+    name = next(one for one in names if plain(one) not in seen)
+    draft.vaults[name] = {"ids": str(vault)}
+    return name

@@ -113,6 +113,8 @@ class Vm:
     extensions: tuple[str, ...] = ()  # publisher.type of each reported extension
     failure: str | None = None  # message of a failed provisioning state
     computer_name: str | None = None
+    can_hibernate: bool = False
+    key_vault: str | None = None  # id of the key vault that Azure Disk Encryption uses, if shown
 
     @property
     def name(self) -> str:
@@ -135,7 +137,7 @@ class DiskFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lock:
-    """A management lock that covers the VM (at its own, its group's or subscription's scope)."""
+    """A management lock that covers the VM, or a group of snapshots of Azure Backup's."""
 
     scope: str
     level: str  # CanNotDelete, ReadOnly
@@ -183,6 +185,8 @@ class Vault:
     public_access: bool | None = None
     provisioning: str = "Succeeded"
     storage_version: str | None = None  # Unassigned until the first item: redundancy not locked
+    key: str | None = None  # address of the customer's key that the vault is encrypted with
+    key_reader: str | None = None  # the identity that reads it: object id, or id of the resource
 
     @property
     def name(self) -> str:
@@ -354,7 +358,7 @@ class Snapshot:
     disks: Mapping[str, DiskFacts] | None = None  # disk key -> ; None: not asked
     locks: tuple[Lock, ...] | None = None
     network: NetworkPath | None = None
-    tenant: str | None = None
+    tenants: Mapping[str, str] = field(default_factory=dict)  # subscription -> , as far as known
     past: Past = field(default_factory=Past)
     validation: Validation | None = None  # Azure's own; None: not asked
     backup_regions: frozenset[str] | None = None  # where Azure Backup exists; None: not asked

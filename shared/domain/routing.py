@@ -10,8 +10,9 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from shared.domain.catalogue import finding
 from shared.domain.deliveries import Route, Target
-from shared.domain.findings import Finding, Remedy, Severity
+from shared.domain.findings import Finding, Remedy
 from shared.domain.model import Tags
 from shared.domain.quoting import printable
 
@@ -188,9 +189,8 @@ def _with_next(routes: tuple[Route, ...], routing: Routing) -> tuple[Route, ...]
 
 
 def _no_address(level: str, name: str, value: str) -> Finding:
-    return Finding(
-        code="OWNER_ADDRESS",
-        severity=Severity.ADVISORY,
+    return finding(
+        "OWNER_ADDRESS",
         text="The owner named here is no address that notices can be sent to.",
         evidence=f"{level} {printable(name)[:100]} = {printable(value)[:200]}",
         remedies=(Remedy(text="Put a mail address or the name of a Teams channel there."),),

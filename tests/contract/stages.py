@@ -305,6 +305,7 @@ class MemoryStage(FakeAzure):
         self.estate.groups[SUB, "rg-web"] = ({"team": "web"}, "")
         self.estate.tags[SUB] = {"owner": "ops"}
         self.estate.lock_list.append(LOCK)
+        self.estate.tenant_of.update(dict.fromkeys((SUB, OTHER), TENANT))
         self.estate.disk_facts[DISK.key] = DiskFacts(
             id=DISK,
             size_gb=64,

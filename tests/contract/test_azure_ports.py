@@ -344,6 +344,9 @@ async def test_inherited_tags_disks_locks_and_subscriptions_are_known(azure):
     assert set(await azure.estate.subscriptions()) == {SUB, OTHER}
     assert (await azure.estate.group_tags([(SUB, "RG-WEB")]))[SUB, "rg-web"][0] == {"team": "web"}
     assert (await azure.estate.subscription_tags([SUB]))[SUB] == {"owner": "ops"}
+    tenants = await azure.estate.tenants()
+    assert tenants.keys() == {SUB, OTHER}
+    assert tenants[SUB] == tenants[OTHER] != ""
     facts = (await azure.estate.disks([DISK]))[DISK.key]
     assert (facts.storage_type, facts.max_shares, facts.network_access) == (
         "UltraSSD_LRS",

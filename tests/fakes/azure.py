@@ -558,6 +558,7 @@ class FakeEstate:
         self.tags: dict[str, Tags] = {}  # of subscriptions, by lower-case id
         self.disk_facts: dict[str, DiskFacts] = {}
         self.lock_list: list[Lock] = []
+        self.tenant_of: dict[str, str] = {}
         self.job_list: list[SeenJob] = []
         self.failing: AzureFault | None = None
         self.calls: Counter[str] = Counter()
@@ -615,6 +616,10 @@ class FakeEstate:
         keys = {subscription.lower() for subscription in subscriptions}
         return {key: self.tags[key] for key in keys if key in self.tags}
 
+    async def tenants(self) -> Mapping[str, str]:
+        self._count("tenants")
+        return self.tenant_of
+
     async def disks(self, disks: Iterable[ArmId]) -> Mapping[str, DiskFacts]:
         self._count("disks")
         return {
@@ -624,7 +629,10 @@ class FakeEstate:
     async def locks(self, vm: ArmId) -> tuple[Lock, ...]:
         self._count("locks")
         return tuple(
-            lock for lock in self.lock_list if f"{vm.key}/".startswith(f"{lock.scope.lower()}/")
+            lock
+            for lock in self.lock_list
+            if f"{vm.key}/".startswith(f"{lock.scope.lower()}/")
+            or "/resourcegroups/azurebackuprg_" in lock.scope.lower()
         )
 
     async def jobs(

@@ -188,6 +188,17 @@ async def test_regions_that_cannot_be_listed_leave_the_plain_answer(house):
     assert codes(await looked(house, vm)) == ["NO_VAULT_IN_REGION"]
 
 
+async def test_a_vault_of_another_tenant_is_found_out_before_the_put(house):
+    await looked(house)
+    assert house.estate.calls["tenants"] == 0  # every vault lies in the VM's own subscription
+
+    vm = worlds.vm("far", subscription=worlds.OTHER_SUB)
+    house.machines.add(vm)
+    house.estate.tenant_of = {worlds.SUB: "ours", worlds.OTHER_SUB: "theirs"}
+
+    assert codes(await looked(house, vm)) == ["NO_VAULT_IN_REGION"]
+
+
 async def test_the_size_of_a_deallocated_os_disk_comes_from_the_batch(house):
     disk = ArmId.parse(f"{GROUP}/providers/Microsoft.Compute/disks/os")
     vm = worlds.vm(power="deallocated", os_disk=worlds.disk(id=disk, size_gb=None))

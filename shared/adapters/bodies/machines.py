@@ -75,6 +75,8 @@ def parse_vm(body: Body, asked: ArmId) -> Vm:
         extensions=extensions,
         failure=_failure(view),
         computer_name=words(view, "computerName") or words(os_profile, "computerName"),
+        can_hibernate=flag(properties, "additionalCapabilities", "hibernationEnabled") or False,
+        key_vault=_key_vault(os_body, view),
     )
 
 
@@ -157,6 +159,15 @@ def _encrypted(os_body: Body, view: Body, extensions: tuple[str, ...]) -> bool:
         for disk in rows(view, "disks")
         for setting in rows(disk, "encryptionSettings")
     )
+
+
+def _key_vault(os_body: Body, view: Body) -> str | None:
+    """Give the key vault of the first disk whose encryption settings name one."""
+    seen = [setting for disk in rows(view, "disks") for setting in rows(disk, "encryptionSettings")]
+    for setting in (mapping(os_body, "encryptionSettings"), *seen):
+        if vault := words(setting, "diskEncryptionKey", "sourceVault", "id"):
+            return vault
+    return None
 
 
 def _provision_agent(os_profile: Body) -> bool | None:

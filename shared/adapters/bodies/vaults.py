@@ -36,7 +36,19 @@ def parse_vault(body: Body) -> Vault | None:
         public_access=_switch(text(properties, "publicNetworkAccess")),
         provisioning=text(properties, "provisioningState") or "Succeeded",
         storage_version=words(properties, "backupStorageVersion"),
+        key=words(properties, "encryption", "keyVaultProperties", "keyUri"),
+        key_reader=_key_reader(body, mapping(properties, "encryption", "kekIdentity")),
     )
+
+
+def _key_reader(body: Body, identity: Body) -> str | None:
+    """Give the identity that reads the customer's key: a user-assigned one, else the vault's."""
+    chosen = words(identity, "userAssignedIdentity")
+    if chosen is None:
+        return words(body, "identity", "principalId") if identity else None
+    assigned = mapping(body, "identity", "userAssignedIdentities")
+    known = next((name for name in assigned if same(name, chosen)), "")
+    return words(assigned, known, "principalId") or chosen
 
 
 def _switch(word: str) -> bool | None:

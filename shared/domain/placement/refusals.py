@@ -34,10 +34,12 @@ def no_vault(rules: Rules, match: Match, snapshot: Snapshot, vm: Vm) -> Finding:
             remedies=(remedy.unsupported_region(vm),),
         )
     near = [vault for vault in snapshot.vaults if region_of(vault.location) == region]
+    several = len(match.ready.vaults) > 1
     reasons = [
-        f"{vault.name} ({vault.id.group}): {why_not(match, vaults, vault, vm)}"
+        f"{vault.name} ({vault.id.group}): {why_not(match, vaults, vault, snapshot)}"
+        + (f" (set {name})" if several else "")
         for vault in near
-        for _, vaults in match.ready.vaults[:1]
+        for name, vaults in match.ready.vaults
     ]
     sets = ", ".join(name for name, _ in match.ready.vaults)
     evidence = f"vault set {sets} has no vault in {region}"
@@ -105,6 +107,16 @@ def vault_notes(chosen: Candidate, vm: Vm, mine: ProtectedItem | None) -> tuple[
                 ),
                 evidence=f"redundancy {vault.redundancy}, storage {vault.storage_version}",
                 remedies=remedy.redundancy(vault, wanted.value, locked=locked),
+            )
+        )
+    if vault.key:
+        notes.append(
+            finding(
+                "VAULT_CUSTOMER_KEY",
+                text=f"Vault {vault.name} is encrypted with a key of yours: backups fail as soon as"
+                " the vault's identity may not use it.",
+                evidence=f"key {vault.key}, read by {vault.key_reader or 'an identity not shown'}",
+                remedies=remedy.customer_key(vault),
             )
         )
     if vault.soft_delete == "Disabled":

@@ -42,16 +42,20 @@ def candidates(match: Match, snapshot: Snapshot) -> tuple[Candidate, ...]:
             if region_of(vault.location) != region or vault.id.key in found:
                 continue
             listed = _listed(vaults, vault)
-            if not why_not(match, vaults, vault, vm):
+            if not why_not(match, vaults, vault, snapshot):
                 found[vault.id.key] = Candidate(
                     vault=vault, vaults=vaults, set_name=name, set_rank=rank, listed=listed
                 )
     return tuple(found.values())
 
 
-def why_not(match: Match, vaults: VaultSet, vault: Vault, vm: Vm) -> str:
+def why_not(match: Match, vaults: VaultSet, vault: Vault, snapshot: Snapshot) -> str:
     """Say why a set does not take a vault of the VM's region; "" if it does."""
-    same = vault.id.subscription.lower() == vm.id.subscription.lower()
+    here, there = snapshot.id.subscription.lower(), vault.id.subscription.lower()
+    same = here == there
+    tenant, other = snapshot.tenants.get(here), snapshot.tenants.get(there)
+    if not same and None not in {tenant, other} and tenant != other:
+        return f"it belongs to tenant {other}, the VM to {tenant}; Azure Backup does not cross them"
     if vaults.subscriptions is Subscriptions.SAME and not same:
         return "it lies in another subscription"
     named = _listed(vaults, vault) < len(vaults.ids)

@@ -78,12 +78,5 @@ def view_of(snapshot: Snapshot, options: Options, placed: Placed | None) -> View
         options=options,
         vault=place.vault if place else None,
         policy=place.policy if place else None,
-        excluded_luns=_excluded(place),
+        excluded_luns=place.excluded_luns if place else (),
     )
-
-
-def _excluded(place: Place | None) -> tuple[int, ...]:
-    if place is None:
-        return ()
-    current = place.current.excluded_luns if place.current else ()
-    return place.excluded_luns or current

@@ -200,8 +200,10 @@ def disk_encryption(view: View) -> Finding | None:
     return finding(
         "DISK_ENCRYPTION",
         text="The VM uses Azure Disk Encryption: the backup service must be able to read its keys.",
-        evidence="encryption settings or the AzureDiskEncryption extension",
-        remedies=remedy.key_vault_rights(),
+        evidence=f"key vault {view.vm.key_vault}"
+        if view.vm.key_vault
+        else "encryption settings or the AzureDiskEncryption extension",
+        remedies=remedy.key_vault_rights(view.vm.key_vault),
     )
 
 

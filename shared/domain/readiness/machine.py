@@ -76,6 +76,19 @@ def hibernated(view: View) -> Finding | None:
     )
 
 
+def hibernation_enabled(view: View) -> Finding | None:
+    if not view.vm.can_hibernate or view.vm.hibernated:
+        return None
+    return finding(
+        "HIBERNATION_ENABLED",
+        text="The VM may hibernate; backups of it fail while it does.",
+        evidence="additionalCapabilities.hibernationEnabled true",
+        remedies=(remedy.no_hibernation(view.vm),),
+        source="Hibernate and resume VMs",
+        source_date="2025-10-24",
+    )
+
+
 def confidential_vm(view: View) -> Finding | None:
     if view.vm.security is not SecurityType.CONFIDENTIAL:
         return None
@@ -221,12 +234,25 @@ def restore_encrypted(view: View) -> Finding | None:
     )
 
 
+def restore_disks_only(view: View) -> Finding | None:
+    if not view.excluded_luns:
+        return None
+    return finding(
+        "RESTORE_DISKS_ONLY",
+        text="Disks are left out of this VM's backup: it cannot be restored as a VM, only its disks.",
+        evidence=f"left out: LUN {', '.join(map(str, view.excluded_luns))}",
+        remedies=(remedy.restore_by_script(),),
+        source="Selective disk backup and restore",
+    )
+
+
 CHECKS = (
     provisioning,
     provisioning_failed,
     power_changing,
     vm_off,
     hibernated,
+    hibernation_enabled,
     confidential_vm,
     confidential_other_subscription,
     extended_zone,
@@ -238,4 +264,5 @@ CHECKS = (
     restore_several_nics,
     restore_domain_controller,
     restore_encrypted,
+    restore_disks_only,
 )

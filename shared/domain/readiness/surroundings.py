@@ -7,7 +7,7 @@ import re
 from shared.domain.catalogue import finding
 from shared.domain.demands import shared_luns
 from shared.domain.findings import Finding
-from shared.domain.model import Reachability
+from shared.domain.model import Lock, Reachability, region_of
 from shared.domain.readiness.view import View
 from shared.domain.remedies import network as network_remedy
 from shared.domain.remedies import surroundings as remedy
@@ -17,7 +17,11 @@ _BOOST = re.compile(r"_v(\d+)$")
 
 
 def lock_read_only(view: View) -> Finding | None:
-    found = [lock for lock in view.snapshot.locks or () if lock.level.lower() == "readonly"]
+    found = [
+        lock
+        for lock in view.snapshot.locks or ()
+        if lock.level.lower() == "readonly" and not _on_snapshots(lock)
+    ]
     if not found:
         return None
     return finding(
@@ -29,21 +33,37 @@ def lock_read_only(view: View) -> Finding | None:
 
 
 def lock_snapshot_group(view: View) -> Finding | None:
-    """Point out a lock that the snapshot group inherits: restore points cannot be cleaned up."""
-    found = [
+    """Point out a lock on the snapshot group or one it inherits: points cannot be cleaned up."""
+    locks = view.snapshot.locks or ()
+    region = f"azurebackuprg_{region_of(view.vm.location)}_"
+    direct = [lock for lock in locks if _on_snapshots(lock) and region in lock.scope.lower()]
+    inherited = [
         lock
-        for lock in view.snapshot.locks or ()
+        for lock in locks
         if lock.scope.strip("/").lower().count("/") == 1 and lock.level.lower() != "readonly"
     ]
-    if not found:
+    if not direct and not inherited:
         return None
+    covers = (
+        "A lock covers the group of snapshots"
+        if direct
+        else "A lock on the whole subscription also covers the group of snapshots"
+    )
     return finding(
         "LOCK_SNAPSHOT_GROUP",
-        text="A lock on the whole subscription also covers the group of snapshots that Azure Backup"
-        " makes: after 18 restore points that cannot be removed, backups fail.",
-        evidence="; ".join(f"{lock.name} ({lock.level})" for lock in found[:4]),
-        remedies=(remedy.lock_groups_instead(view.vm),),
+        text=f"{covers} that Azure Backup makes: after 18 restore points that cannot be removed,"
+        " backups fail.",
+        evidence="; ".join(
+            f"{lock.name} ({lock.level}) at {lock.scope}" for lock in (*direct, *inherited)[:4]
+        ),
+        remedies=(remedy.unlock_snapshots(direct[0]),)
+        if direct
+        else (remedy.lock_groups_instead(view.vm),),
     )
+
+
+def _on_snapshots(lock: Lock) -> bool:
+    return "/resourcegroups/azurebackuprg_" in lock.scope.lower()
 
 
 def network(view: View) -> Finding | None:

@@ -115,26 +115,29 @@ def way_out() -> Remedy:
     )
 
 
-def key_vault_rights() -> tuple[Remedy, ...]:
-    """Grant the backup service's own application what it needs on the key vault."""
+def key_vault_rights(vault: str | None) -> tuple[Remedy, ...]:
+    """Grant the backup service's own application what it needs on the key vault (its id, if shown)."""
+    name = sh(vault.rstrip("/").rpartition("/")[2]) if vault else "<key-vault>"
+    name_ps = ps(vault.rstrip("/").rpartition("/")[2]) if vault else "<key-vault>"
+    scope = sh(vault) if vault else "<key-vault-resource-id>"
     return (
         Remedy(
             text="On a key vault with access policies: let Backup Management Service get, list and"
             " back up keys and secrets.",
-            az="az keyvault set-policy --name <key-vault> --object-id"
+            az=f"az keyvault set-policy --name {name} --object-id"
             " \"$(az ad sp list --display-name 'Backup Management Service' --query [0].id"
             ' --output tsv)" --key-permissions get list backup'
             " --secret-permissions get list backup",
             powershell="$app = Get-AzADServicePrincipal -DisplayName 'Backup Management Service'\n"
-            "Set-AzKeyVaultAccessPolicy -VaultName <key-vault> -ObjectId $app.Id"
+            f"Set-AzKeyVaultAccessPolicy -VaultName {name_ps} -ObjectId $app.Id"
             " -PermissionsToKeys get,list,backup -PermissionsToSecrets get,list,backup",
             link="https://learn.microsoft.com/azure/backup/backup-azure-vms-encryption",
         ),
         Remedy(
             text="On a key vault with role assignments: give the same application a role that can"
             " read and back up keys and secrets.",
-            az="az role assignment create --role 'Key Vault Administrator' --scope"
-            ' <key-vault-resource-id> --assignee-object-id "$(az ad sp list --display-name'
+            az=f"az role assignment create --role 'Key Vault Administrator' --scope {scope}"
+            ' --assignee-object-id "$(az ad sp list --display-name'
             " 'Backup Management Service' --query [0].id --output tsv)\""
             " --assignee-principal-type ServicePrincipal",
         ),

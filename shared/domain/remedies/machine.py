@@ -26,6 +26,16 @@ def wake(vm: Vm) -> Remedy:
     )
 
 
+def no_hibernation(vm: Vm) -> Remedy:
+    return Remedy(
+        text="Deallocate the VM instead of hibernating it, or switch hibernation off (the VM must"
+        " be deallocated for that).",
+        az=f"az vm update --ids {sh(str(vm.id))} --enable-hibernation false",
+        powershell=f"$vm = Get-AzVM -ResourceGroupName {ps(vm.id.group)} -Name {ps(vm.id.name)}\n"
+        f"Update-AzVM -ResourceGroupName {ps(vm.id.group)} -VM $vm -HibernationEnabled:$false",
+    )
+
+
 def confidential() -> Remedy:
     return Remedy(
         text="Back the data up inside the guest, or exclude the VM in the rules until confidential"

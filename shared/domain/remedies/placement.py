@@ -142,6 +142,35 @@ def soft_delete(vault: Vault) -> Remedy:
     )
 
 
+def customer_key(vault: Vault) -> tuple[Remedy, ...]:
+    """Grant the vault's identity what it needs of the key vault, in both of its ways."""
+    key_vault = (vault.key or "").partition("://")[2].partition(".")[0]
+    reader = vault.key_reader if vault.key_reader and "/" not in vault.key_reader else ""
+    name = sh(key_vault) if key_vault else "<key-vault>"
+    identity = sh(reader) if reader else "<object-id-of-the-identity>"
+    role = "Key Vault Crypto Service Encryption User"
+    scope = f'"$(az keyvault show --name {name} --query id --output tsv)"'
+    return (
+        Remedy(
+            text="On a key vault with role assignments: give the vault's identity the role that"
+            " uses keys for encryption. A key that is rotated, disabled or purged stops backups too.",
+            az=f"az role assignment create --role '{role}' --assignee-object-id {identity}"
+            f" --assignee-principal-type ServicePrincipal --scope {scope}",
+            powershell="$key = Get-AzKeyVault -VaultName"
+            f" {ps(key_vault) if key_vault else '<key-vault>'}\n"
+            f"New-AzRoleAssignment -RoleDefinitionName '{role}' -Scope $key.ResourceId -ObjectId"
+            f" {ps(reader) if reader else '<object-id-of-the-identity>'}",
+            link="https://learn.microsoft.com/azure/backup/encryption-at-rest-with-cmk",
+        ),
+        Remedy(
+            text="On a key vault with access policies: let the vault's identity get, list, wrap and"
+            " unwrap keys.",
+            az=f"az keyvault set-policy --name {name} --object-id {identity}"
+            " --key-permissions get list wrapKey unwrapKey",
+        ),
+    )
+
+
 def policy_missing(
     declared: Sequence[DeclaredPolicy], vault: Vault, wanted: tuple[str, ...]
 ) -> tuple[Remedy, ...]:

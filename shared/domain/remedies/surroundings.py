@@ -39,6 +39,18 @@ def lock_groups_instead(vm: Vm) -> Remedy:
     )
 
 
+def unlock_snapshots(lock: Lock) -> Remedy:
+    scope = "/" + lock.scope.strip("/")
+    return Remedy(
+        text="Take the lock off the group of snapshots; Azure Backup makes and removes them itself.",
+        az="az lock delete --ids"
+        f" {sh(f'{scope}/providers/Microsoft.Authorization/locks/{lock.name}')}",
+        powershell=f"Remove-AzResourceLock -LockName {ps(lock.name)} -Scope {ps(scope)} -Force",
+        link="https://learn.microsoft.com/azure/backup/backup-azure-troubleshoot-vm-backup-fails-"
+        "snapshot-timeout",
+    )
+
+
 def other_policy() -> Remedy:
     return Remedy(
         text="Choose a tier whose policy is not crash-consistent only, or a size with Premium disks."

@@ -286,6 +286,30 @@ def test_disk_encryption_is_seen_wherever_it_shows(properties, extra):
     assert not parse_vm(vm(vmId="u"), ASKED).disk_encryption
 
 
+@pytest.mark.parametrize(
+    "properties",
+    [
+        pytest.param(
+            {"storageProfile": {"osDisk": {"encryptionSettings": {"diskEncryptionKey": {"sourceVault": {"id": "/kv"}}}}}},
+            id="settings",
+        ),
+        pytest.param(
+            {"instanceView": {"disks": [{}, {"encryptionSettings": [{"diskEncryptionKey": {"sourceVault": {"id": "/kv"}}}]}]}},
+            id="the disks' view",
+        ),
+    ],
+)  # fmt: skip
+def test_the_key_vault_of_disk_encryption_is_read_where_azure_shows_it(properties):
+    assert parse_vm(vm(vmId="u", **properties), ASKED).key_vault == "/kv"
+    assert parse_vm(vm(vmId="u"), ASKED).key_vault is None
+
+
+def test_a_vm_that_may_hibernate_says_so():
+    able = vm(vmId="u", additionalCapabilities={"hibernationEnabled": True})
+    assert parse_vm(able, ASKED).can_hibernate
+    assert not parse_vm(vm(vmId="u"), ASKED).can_hibernate
+
+
 def test_a_failed_and_a_hibernated_vm_say_so():
     view = {
         "statuses": [
@@ -336,6 +360,33 @@ def test_a_vault_of_2019_tells_little_and_is_still_a_vault():
     found = parse_vault({"id": VAULT, "properties": {"provisioningState": "Succeeded"}})
 
     assert (found.name, found.soft_delete, found.public_access) == ("v", None, None)
+
+
+@pytest.mark.parametrize(
+    "kek, identity, reader",
+    [
+        pytest.param({"useSystemAssignedIdentity": True}, {"principalId": "p"}, "p", id="its own"),
+        pytest.param(
+            {"userAssignedIdentity": "/ids/A"},
+            {"userAssignedIdentities": {"/IDS/a": {"principalId": "q"}}},
+            "q",
+            id="user-assigned",
+        ),
+        pytest.param({"userAssignedIdentity": "/ids/A"}, {}, "/ids/A", id="not shown further"),
+        pytest.param({}, {"principalId": "p"}, None, id="unknown"),
+    ],
+)
+def test_a_vault_with_a_customers_key_says_which_and_who_reads_it(kek, identity, reader):
+    encryption = {"keyVaultProperties": {"keyUri": "https://kv.vault.azure.net/keys/k/1"}}
+    body = {
+        "id": VAULT,
+        "identity": identity,
+        "properties": {"encryption": encryption | {"kekIdentity": kek}},
+    }
+
+    found = parse_vault(body)
+
+    assert (found.key, found.key_reader) == ("https://kv.vault.azure.net/keys/k/1", reader)
 
 
 # --- policies ------------------------------------------------------------------------------------

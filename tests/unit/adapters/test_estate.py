@@ -255,14 +255,17 @@ async def test_locks_of_a_subscription_are_one_list_and_cover_what_lies_below():
                     lock(str(VM), "own"),
                     lock(f"{VM}2", "neighbor"),
                     lock(f"{GROUP}2", "other group"),
+                    lock(
+                        f"/subscriptions/{SUB}/resourceGroups/AzureBackupRG_westeurope_1", "points"
+                    ),
                 ]
             },
         ),
     )
     graph = estate(wire)
 
-    assert [lock.name for lock in await graph.locks(VM)] == ["all", "group", "own"]
-    assert [lock.name for lock in await graph.locks(VM)] == ["all", "group", "own"]
+    assert [lock.name for lock in await graph.locks(VM)] == ["all", "group", "own", "points"]
+    assert [lock.name for lock in await graph.locks(VM)] == ["all", "group", "own", "points"]
     assert len(wire.sent) == 1
 
 

@@ -4,6 +4,8 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from shared.domain import estate
 from shared.domain.importer import imported
@@ -291,6 +293,15 @@ def test_exclusion_tags_and_excluded_scopes_are_translated_and_remarked_on() -> 
         (assignment(ALL, enforcementMode="DoNotEnforce"), "is not enforced today"),
         (assignment(ALL, parameters={"effect": {"value": "auditIfNotExists"}}), "does not deploy"),
         (assignment(ALL, parameters={"backupPolicyId": {"value": "nonsense"}}), "is no policy id"),
+        (assignment(ALL, parameters={"backupPolicyId": {"value": POLICY + " x"}}), "is no policy id"),
+        (assignment(ALL, resourceSelectors=[{"name": "eu"}]), "resource selectors are not translated"),
+        (assignment(ALL, overrides=[{"kind": "policyEffect"}]), "overrides are not translated"),
+        (assignment(TAGGED, parameters={"inclusionTagName": {"value": "env"}}), "names no value of tag env"),
+        (
+            assignment(ALL, parameters={"exclusionTagName": {"value": "t"}, "exclusionTagValue": {"value": ["a*"]}}),
+            "a* is read as a glob",
+        ),
+        (assignment(ALL), "exemptions are not part"),
         (assignment(ALL), "list of marketplace images"),
         ({}, "not one of the built-in"),
         ({"properties": []}, "not one of the built-in"),
@@ -300,6 +311,42 @@ def test_what_has_no_equal_here_is_said_and_the_rest_still_lints(body, note) -> 
     made = imported([body])
     assert any(note in one for one in made.notes), made.notes
     parse(made.text)
+
+
+def test_ids_that_differ_in_case_or_share_a_name_get_one_set_and_tier_each() -> None:
+    def of(policy_id):
+        return assignment(ALL, parameters={"backupPolicyId": {"value": policy_id}})
+
+    elsewhere = str(policy(vault(group="rg-other"), "gold").id)
+    far = str(policy(vault(group="rg-other", subscription=OTHER_SUB), "gold").id)
+    content = parse(imported([of(POLICY), of(POLICY.upper()), of(elsewhere), of(far)]).text).content
+    assert list(content.tiers.names) == ["gold"]
+    first, same, other, third = (rule.vaults for rule in content.rules)
+    assert first == same
+    assert len({first, other, third}) == 3
+
+
+@given(
+    bodies=st.lists(
+        st.recursive(
+            st.none() | st.booleans() | st.text(max_size=8) | st.sampled_from([ALL, TAGGED, POLICY]),
+            lambda inner: st.lists(inner, max_size=3)
+            | st.dictionaries(
+                st.sampled_from(
+                    ["name", "properties", "displayName", "policyDefinitionId", "scope", "value",
+                     "notScopes", "parameters", "backupPolicyId", "vaultLocation",
+                     "inclusionTagName", "inclusionTagValue", "exclusionTagName"]
+                ),
+                inner, max_size=5,
+            ),
+            max_leaves=12,
+        ).map(lambda body: body if isinstance(body, dict) else {"properties": body}),
+        max_size=3,
+    )
+)  # fmt: skip
+@settings(max_examples=60, deadline=None)
+def test_whatever_the_assignments_hold_the_file_made_of_them_parses(bodies) -> None:
+    parse(imported(bodies).text)
 
 
 def test_assignments_of_one_name_and_hostile_words_make_a_file_that_parses() -> None:

@@ -16,6 +16,7 @@ from tests.unit.domain.worlds import (
     NOW,
     OTHER_SUB,
     RULES,
+    SUB,
     disk,
     item,
     policies,
@@ -111,6 +112,12 @@ def test_a_region_without_azure_backup_gets_no_create_command() -> None:
         pytest.param(
             "{same_tag: team}", vault(), "the VM has no tag team", id="VM without the tag"
         ),
+        pytest.param(
+            "{same_tag: team, tags: {backup-vault: central}}",
+            vault(tags={"team": "x"}),
+            "there is no tag backup-vault",
+            id="both kinds of tags",
+        ),
         pytest.param(f"{{ids: {vault('other').id}}}", vault(), "not named", id="not named"),
     ],
 )
@@ -118,6 +125,41 @@ def test_a_vault_that_is_merely_there_is_never_taken(text, body, said) -> None:
     found = placed(snapshot(vaults=(body,)), with_set(text))
     assert codes(found) == ["NO_VAULT_IN_REGION"]
     assert said in found.findings[0].evidence
+
+
+def test_why_a_vault_is_not_taken_is_said_for_every_set_of_the_rule() -> None:
+    text = RULES.replace("vaults:\n", "vaults:\n  team: {same_tag: team}\n").replace(
+        "default: {}", "default: {vaults: [team, central]}"
+    )
+    (found,) = placed(snapshot(vaults=(vault(tags={"team": "x"}),)), text).findings
+    assert "the VM has no tag team (set team)" in found.evidence
+    assert "there is no tag backup-vault (set central)" in found.evidence
+
+
+def test_a_vault_of_another_tenant_is_never_taken_and_that_is_said() -> None:
+    far = vault(subscription=OTHER_SUB)
+    (found,) = placed(snapshot(vaults=(far,), tenants={SUB: "t1", OTHER_SUB: "t2"})).findings
+    assert found.code == "NO_VAULT_IN_REGION"
+    assert "belongs to tenant t2, the VM to t1" in found.evidence
+    for known in ({}, {SUB: "t1"}, {SUB: "t1", OTHER_SUB: "t1"}):
+        assert isinstance(placed(snapshot(vaults=(far,), tenants=known)), Place)
+
+
+@pytest.mark.parametrize(
+    "reader, identity",
+    [("0f-id", "0f-id"), ("/ids/a", "object-id-of-the-identity"), (None, "object-id-of")],
+)
+def test_a_vault_with_a_customers_key_comes_with_the_exact_grant(reader, identity) -> None:
+    keyed = vault(key="https://kv-1.vault.azure.net/keys/k/1", key_reader=reader)
+    found = placed(snapshot(vaults=(keyed,)))
+    (note,) = [one for one in found.notes if one.code == "VAULT_CUSTOMER_KEY"]
+    assert "kv-1" in note.evidence
+    grant, policy_way = note.remedies
+    assert "--role 'Key Vault Crypto Service Encryption User'" in grant.az
+    assert "az keyvault show --name kv-1 " in grant.az
+    assert f"--assignee-object-id {'<' * (identity != reader)}{identity}" in grant.az
+    assert "--key-permissions get list wrapKey unwrapKey" in policy_way.az
+    assert codes(placed(snapshot())) == []
 
 
 def test_a_vault_can_be_found_by_the_vms_own_tag() -> None:

@@ -92,6 +92,9 @@ def locked(level, scope=f"/subscriptions/{SUB}/resourceGroups/rg-app"):
     return snapshot(locks=(Lock(scope=scope, level=level, name="keep"),))
 
 
+SNAPSHOTS = f"/subscriptions/{SUB}/resourceGroups/AzureBackupRG_"
+
+
 def network(answer):
     return snapshot(network=NetworkPath(answer=answer, decided_by="rule Deny_All of nsg-1 at 1000"))
 
@@ -137,6 +140,11 @@ TABLE = [
         of(os_disk=disk(storage_type="PremiumV2_LRS")),
     ),
     ("SHARED_DISK", with_disk(SHARED), with_disk()),
+    (
+        "ULTRA_DISK",  # seen on the disk alone
+        replace(with_disk({"storage_type": "UltraSSD_LRS"}, storage_type=None), policies={V.id.key: (policy(V, "gold"),)}),
+        with_disk({"storage_type": "UltraSSD_LRS"}, storage_type=None),
+    ),
     ("DISK_ACCESS_AUTH", with_disk({"data_access_auth": "AzureActiveDirectory"}), with_disk()),
     ("DATA_DISK_SECURITY_TYPE", with_disk(security_type="TrustedLaunch"), with_disk()),
     ("DATA_DISK_SECURITY_TYPE", with_disk({"security_type": "ConfidentialVM"}), with_disk({"security_type": "Standard"})),
@@ -151,6 +159,7 @@ TABLE = [
     ("POWER_CHANGING", of(power="deallocating"), of(power="deallocated")),
     ("VM_OFF", of(power="deallocated", agent=None), of(power=None, agent=None)),
     ("HIBERNATED", of(power="deallocated", hibernated=True), of(power="deallocated")),
+    ("HIBERNATION_ENABLED", of(can_hibernate=True), of(can_hibernate=True, hibernated=True)),
     ("CONFIDENTIAL_VM", of(**CVM), of(security=SecurityType.TRUSTED_LAUNCH)),
     ("CONFIDENTIAL_OTHER_SUBSCRIPTION", cross_subscription(**CVM), cross_subscription()),
     ("CONFIDENTIAL_OTHER_SUBSCRIPTION", cross_subscription(**CVM), of(**CVM)),
@@ -188,6 +197,9 @@ TABLE = [
     ("AGENT_MIGRATED", of(**MIGRATED), of(**(MIGRATED | {"image": Image(id="/gallery")}))),
     ("LOCK_READ_ONLY", locked("ReadOnly"), locked("CanNotDelete")),
     ("LOCK_SNAPSHOT_GROUP", locked("CanNotDelete", f"/subscriptions/{SUB}"), locked("CanNotDelete")),
+    ("LOCK_SNAPSHOT_GROUP", locked("CanNotDelete", f"{SNAPSHOTS}westeurope_1"), locked("CanNotDelete", f"{SNAPSHOTS}westeurope2_1")),
+    ("LOCK_SNAPSHOT_GROUP", locked("ReadOnly", f"{SNAPSHOTS}WestEurope_1"), locked("ReadOnly")),
+    ("LOCK_READ_ONLY", locked("ReadOnly"), locked("ReadOnly", f"{SNAPSHOTS}westeurope_1")),
     ("NETWORK_BLOCKED", network(Reachability.BLOCKED), network(Reachability.ALLOWED)),
     ("NETWORK_UNKNOWN", network(Reachability.UNKNOWN), snapshot()),
     ("CRASH_CONSISTENT_ONLY", under(crash_consistent_only=True), under()),
@@ -200,6 +212,19 @@ TABLE = [
         "CRASH_CONSISTENT_UNFIT",
         under(body=vm(os_disk=disk(write_accelerator=True)), crash_consistent_only=True),
         under(body=vm(os_disk=disk(write_accelerator=True))),
+    ),
+    (
+        "CRASH_CONSISTENT_UNFIT",
+        under(PolicyKind.ENHANCED, vm(os_disk=disk(storage_type="UltraSSD_LRS")), crash_consistent_only=True),
+        under(PolicyKind.ENHANCED, crash_consistent_only=True),
+    ),
+    (
+        "CRASH_CONSISTENT_UNFIT",
+        replace(
+            under(body=vm(data_disks=(disk(name="d0", lun=0, id=DISK),)), crash_consistent_only=True),
+            disks=facts(**SHARED),
+        ),
+        under(body=vm(data_disks=(disk(name="d0", lun=0, id=DISK),)), crash_consistent_only=True),
     ),
     ("POLICY_UNREADABLE", under(schedule=None), under()),
     ("POLICY_UNREADABLE", under(retention=None), under()),
@@ -229,7 +254,9 @@ def test_an_ordinary_vm_has_nothing_to_be_told() -> None:
 
 
 def test_every_code_of_the_catalogue_that_checks_can_make_is_in_the_table() -> None:
-    made = {row[0] for row in TABLE} | {"SHARED_DISK_EXCLUDED", "DISK_EXCLUSION_ENCRYPTED"}
+    made = {row[0] for row in TABLE} | {
+        "SHARED_DISK_EXCLUDED", "DISK_EXCLUSION_ENCRYPTED", "RESTORE_DISKS_ONLY",
+    }  # fmt: skip
     looked = {
         entry.code
         for entry in CATALOGUE.values()
@@ -250,6 +277,38 @@ def test_the_old_limit_of_sixteen_disks_is_gone_and_the_new_one_holds(count, ref
 def test_a_limit_carries_its_history_into_the_evidence() -> None:
     (one,) = [x for x in findings(of(data_disks=data_disks(33))) if x.code == "DATA_DISK_COUNT"]
     assert one.evidence == "33 data disks; limit 32 disks (2026-03-26), before: 16 in 2019"
+
+
+def test_of_many_disks_the_first_are_named_and_the_rest_are_counted() -> None:
+    (one,) = [
+        x
+        for x in findings(of(data_disks=data_disks(11, unmanaged=True)))
+        if x.code == "UNMANAGED_DISK"
+    ]
+    assert "data-7 (LUN 7) and 3 more; up to 16" in one.evidence
+    (few,) = [
+        x
+        for x in findings(of(data_disks=data_disks(8, unmanaged=True)))
+        if x.code == "UNMANAGED_DISK"
+    ]
+    assert "more" not in few.evidence
+
+
+def test_an_encrypted_vm_names_its_key_vault_in_evidence_and_grant() -> None:
+    key_vault = (
+        f"/subscriptions/{SUB}/resourceGroups/rg-keys/providers/Microsoft.KeyVault/vaults/kv-1"
+    )
+    (one,) = [
+        x
+        for x in findings(of(disk_encryption=True, key_vault=key_vault))
+        if x.code == "DISK_ENCRYPTION"
+    ]
+    assert key_vault in one.evidence
+    policies_way, roles_way = one.remedies
+    assert "az keyvault set-policy --name kv-1 " in policies_way.az
+    assert f"--scope {key_vault} " in roles_way.az
+    (other,) = [x for x in findings(of(disk_encryption=True)) if x.code == "DISK_ENCRYPTION"]
+    assert "--name <key-vault> " in other.remedies[0].az
 
 
 def test_every_limit_has_source_date_and_unit() -> None:
@@ -307,7 +366,7 @@ def test_shared_disks_are_left_out_by_lun_where_a_rule_says_so() -> None:
     assert isinstance(placed, Place)
     assert placed.excluded_luns == (0,)
     assert placed.policy.kind is PolicyKind.ENHANCED
-    assert codes(world, EXCLUDE) == set()
+    assert codes(world, EXCLUDE) == {"RESTORE_DISKS_ONLY"}
     poor = replace(world, vm=replace(world.vm, tags={"backup-tier": "bronze"}))
     assert codes(poor, EXCLUDE) == {"SHARED_DISK_EXCLUDED"}
 

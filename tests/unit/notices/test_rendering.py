@@ -350,7 +350,7 @@ def test_every_text_has_the_same_blanks_to_fill():
 def test_every_cause_that_may_be_told_is_said_in_korean_and_no_other():
     told = {entry.code for entry in ENTRIES if not entry.unseen and entry.step is not Step.RESTORE}
     said = {key.split(".")[1] for key in words.keys("ko") if key.startswith("finding.")}
-    assert said == told | {"OWNER_ADDRESS"}
+    assert said == told
 
 
 def test_every_sentence_a_notice_may_carry_is_said_in_korean_and_no_other():
