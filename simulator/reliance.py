@@ -9,6 +9,7 @@ from collections.abc import Mapping
 DECIDES: Mapping[str, str] = {
     "BackupJobs_List": "why an enrollment or a backup failed; whether the first backup was made",
     "BackupOperationStatuses_Get": "whether a change is over, and how it ended",
+    "BackupPolicies_List": "which policies a vault has, where Resource Graph is shut",
     "BackupProtectedItems_List": "which VMs a vault holds, where Resource Graph is behind or shut",
     "Backups_Trigger": "a first backup before the schedule",
     "ManagementLocks_ListAtScope": "a read-only lock that covers the VM: its backups fail",
@@ -21,6 +22,8 @@ DECIDES: Mapping[str, str] = {
     "ProtectionPolicies_Get": "what a policy keeps, how often, and whether it takes the VM",
     "ProtectionPolicyOperationResults_Get": "`ops policies ensure`: when a policy's change is over",
     "Providers_Get": "in which regions a vault can be made",
+    "RoleAssignments_ListForScope": "`ops doctor`: which rights the service was given",
+    "RoleDefinitions_Get": "`ops doctor`: what those roles allow",
     "ResourceGroups_CreateOrUpdate": "`ops policies ensure`: the group of a declared vault",
     "ResourceGroups_Get": "the group's tags: which rule matches and who owns the VM",
     "Resources": "which VMs, vaults and items there are: sweep, orphans, coverage; tags of groups",
@@ -29,8 +32,13 @@ DECIDES: Mapping[str, str] = {
     "Vaults_Get": "`ops policies ensure`: what of a vault differs from what is declared",
     "Vaults_GetOperationStatus": "`ops policies ensure`: when a vault is there",
     "Vaults_ListBySubscriptionId": "which vaults may take the VM: region, state, immutability",
+    "Systemtopics_ListBySubscription": "`ops doctor`: where events of a subscription go",
     "VirtualMachines_Get": "whether the VM is ready: state, power, agent, disks, security, identity",
     "Virtualnetworks_Subnets_Get": "a closer look at the network: the subnet's rules and routes",
+    "eventSubscriptions_GetFullUrl": "`ops doctor`: whether events go to this very app",
+    "eventSubscriptions_List": "`ops doctor`: whether events are delivered, filtered, kept when lost",
+    "systemTopics/eventSubscriptions_GetFullUrl": "`ops doctor`: the same, below a system topic",
+    "systemTopics/eventSubscriptions_List": "`ops doctor`: the same, below a system topic",
 }
 
 #: Behavior within otherwise known operations that nothing recorded or documented tells, by the knob
