@@ -24,6 +24,7 @@ DOCUMENT = Path(__file__).parents[1] / "docs" / "benchmarks.md"
 KEPT = DOCUMENT.with_suffix(".json")
 BENCHES = (
     "burst",
+    "pacing",
     "peers",
     "latency",
     "intake",

@@ -39,7 +39,7 @@ from simulator.profiles import PROFILES
 SPEED = 0.25
 SLOWED = 16.0  # simulated seconds for which the clock runs at that speed
 STEADIER = 2.0  # times as fast after that
-FAST = 20.0
+FAST = 10.0
 WORKERS = 2
 VAULTS = 5
 LATENCY_MS = 50.0

@@ -391,59 +391,6 @@ def test_the_watch_is_told_how_long_to_wait_and_never_falls_silent_for_long():
     assert longest < 90
 
 
-# --- together ------------------------------------------------------------------------------------
-
-
-class Bucket:
-    """A token bucket at the other end, shared by all instances."""
-
-    def __init__(self, clock: FakeClock, capacity: float, refill: float) -> None:
-        self._clock, self._capacity, self._refill = clock, capacity, refill
-        self._tokens, self._at = capacity, clock.now()
-        self.refused = 0
-
-    def put(self, pace: Governor) -> bool:
-        passed = (self._clock.now() - self._at).total_seconds()
-        self._at = self._clock.now()
-        self._tokens = min(self._capacity, self._tokens + passed * self._refill)
-        if self._tokens < 1:
-            self.refused += 1
-            pace.refused(put(), "SubscriptionRequestsThrottled", "", 1.0)
-            return False
-        self._tokens -= 1
-        pace.answered(put(), left("subscription-writes", int(self._tokens)))
-        return True
-
-
-@pytest.mark.parametrize(
-    "capacity, refill",
-    [
-        pytest.param(200, 10, id="many at once"),
-        pytest.param(20, 10, id="few at once"),
-        pytest.param(800, 2, id="many at once, slow to come back"),
-    ],
-)
-async def test_a_burst_over_several_instances_uses_the_budget_and_hardly_ever_overdraws_it(
-    capacity, refill
-):
-    clock = FakeClock(speed=1e9)
-    bucket = Bucket(clock, capacity, refill)
-    paces = [governor(clock, instances=4) for _ in range(4)]
-    left_to_do, tick, total = 1000, 0.05, 1000
-    while left_to_do and (clock.now() - START).total_seconds() < 3600:
-        for pace in paces:
-            if left_to_do and pace._wait(SUB, urgent=True) <= 0:
-                pace._grant(SUB)
-                pace.done(SUB)
-                left_to_do -= bucket.put(pace)
-        clock.advance(tick)
-
-    ideal = max(1.0, (total - capacity) / refill)
-    assert left_to_do == 0
-    assert bucket.refused <= 0.02 * total
-    assert (clock.now() - START).total_seconds() <= 1.2 * ideal + 2
-
-
 # --- vaults --------------------------------------------------------------------------------------
 
 
