@@ -18,7 +18,8 @@ from simulator.profiles import Rate
             id="few at once",
         ),
         pytest.param(
-            Case(name="slow", rate=Rate(capacity=800, refill=2), instances=4), id="slow to come back"
+            Case(name="slow", rate=Rate(capacity=800, refill=2), instances=4),
+            id="slow to come back",
         ),
     ],
 )
