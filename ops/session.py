@@ -85,8 +85,7 @@ async def opened(file: Path | None) -> AsyncIterator[Session]:
             desk=desk(foundation, ports, notifier),
         )
     finally:
-        await foundation.stores.aclose()
-        await foundation.clients.aclose()
+        await foundation.aclose()
         await credential.close()
         if isinstance(clock, SimulatedClock):
             await clock.aclose()

@@ -11,6 +11,7 @@ from shared.settings import Settings
 if TYPE_CHECKING:
     from azure.core.credentials_async import AsyncTokenCredential
 
+    from shared.adapters.rules_source import StoredRules
     from shared.notify import Notifier
     from shared.web.desk import Desk
 
@@ -30,6 +31,13 @@ class Foundation:
         self.governor = Governor(settings, clock)
         self.clients = Clients(settings, clock, self.governor, credential=credential)
         self.stores = Stores(settings, self.clients.credential)
+        self.rules: StoredRules | None = None  # the source, once it is assembled
+
+    async def aclose(self) -> None:
+        """Close what was opened. The app never does: it lives as long as its process."""
+        for opened in (self.rules, self.stores, self.clients):
+            if opened is not None:
+                await opened.aclose()
 
 
 def parked_messages(foundation: Foundation) -> ParkedMessages:
@@ -63,6 +71,7 @@ def assemble(foundation: Foundation) -> tuple[Ports, Notifier]:
     directory = ArmDirectory(clients, settings, clock, estate)
     queues = StorageQueues(stores, clock)
     rules = rules_of(settings, clock, clients.credential, TableLastGood(stores, clock))
+    foundation.rules = rules
     notifier = notifier_of(settings, clock, stores, queues, rules, clients)
     ports = Ports(
         settings=settings,

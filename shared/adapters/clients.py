@@ -7,7 +7,6 @@ the same for every call, whichever SDK makes it (docs/adr/0004).
 
 from __future__ import annotations
 
-import asyncio
 import ssl
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -200,10 +199,6 @@ class Clients:
                 return
             body = await self._call("GET", following, operation)
 
-    async def warm(self) -> None:
-        """Import the SDKs off the event loop, so that the first VM does not wait for them."""
-        await asyncio.to_thread(_import)
-
     async def aclose(self) -> None:
         """Close what was opened; the next use opens anew."""
         for made in (self.compute, self.backup):
@@ -286,12 +281,6 @@ async def _once(request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType)
         raise  # never sent
     except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as lost:
         raise aiohttp.ClientConnectionError(f"lost after sending: {lost!r}") from lost
-
-
-def _import() -> None:
-    import azure.identity.aio
-    import azure.mgmt.compute.aio
-    import azure.mgmt.recoveryservicesbackup.aio  # noqa: F401
 
 
 def _page(body: Any) -> tuple[Sequence[Body], str]:

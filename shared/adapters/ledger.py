@@ -12,14 +12,14 @@ import asyncio
 import zlib
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from heapq import nsmallest
 
 import msgspec
 
 from shared.adapters.keys import anywhere, digest, in_subscription, instant, safe
 from shared.adapters.stores import Stores, TableName
-from shared.adapters.tables import Entity, Together, body_of
+from shared.adapters.tables import Entity, Table, Together, body_of
 from shared.domain.ids import ArmId
 from shared.domain.records import InFlight, Look, Row, SweepMark
 from shared.errors import AzureFault, BadArmId, Conflict
@@ -27,6 +27,9 @@ from shared.ports import NO_CEILING, Etag
 
 SLICES = 8  # of the due index; a tick asks each of them once
 ONE = "all"  # PartitionKey of tables that are small by nature
+_COUNTERS_KEPT = timedelta(
+    days=7
+)  # for whoever looks at storage; nothing asks for a day before today's
 MARKS = "marks"  # PartitionKey of the change marks, in the coverage table
 
 
@@ -184,7 +187,10 @@ class TableLedger:
                 return taken
             return Places((*taken.vms, name))
 
-        return name in (await self._amend_places(vault, day, take)).vms
+        taken = (await self._amend_places(vault, day, take)).vms
+        if taken == (name,):
+            await _forget_before(self._places, anywhere(vault), day)
+        return name in taken
 
     async def give_place(self, vault: ArmId, day: str, vm: ArmId) -> None:
         name = digest(vm.key)
@@ -223,7 +229,9 @@ class TableLedger:
             allowed = now < per_hour and today < per_day
             return Changes({**changes.hours, hour: now + 1}) if allowed else changes
 
-        await self._amend_changes(subscription, day, add)
+        counted = await self._amend_changes(subscription, day, add)
+        if sum(counted.hours.values()) == 1:
+            await _forget_before(self._changes, subscription.lower(), day)
         return allowed
 
     async def _amend_changes(
@@ -254,6 +262,14 @@ class TableLedger:
     async def noted(self, name: str) -> str:
         found = await self._notes.get(ONE, safe(name))
         return found.record(Note).value if found else ""
+
+
+async def _forget_before(table: Table, partition: str, day: str) -> None:
+    """Delete the counters of days long past: called with the first count of a day."""
+    oldest = date.fromisoformat(day) - _COUNTERS_KEPT
+    async for page in table.pages(partition, below=oldest.isoformat()):
+        for entity in page:
+            await table.delete(partition, entity.row)
 
 
 def _row_columns(row: Row) -> dict[str, str]:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class TableName(StrEnum):
-    """Every table of the product. All are a projection but the last two, which nothing can rebuild."""
+    """Every table of the product; nothing can rebuild the last four, all others are a projection."""
 
     LEDGER = "ledger"  # a row per VM; PartitionKey subscription, RowKey group|vm
     DUE = "due"  # long waits by time, in slices

@@ -419,3 +419,17 @@ class TestClients:
             [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=True
         )
         assert ran.stdout.strip() == "[]"
+
+
+async def test_counters_of_days_long_past_are_deleted_by_the_first_count_of_a_day(
+    instance, azurite
+):
+    ledger = TableLedger(instance())
+    for day in (NOW, NOW + timedelta(days=7), NOW + timedelta(days=8)):
+        await ledger.take_place(VAULT, f"{day:%Y-%m-%d}", VM, 2)
+        await ledger.count_change(SUB, day)
+
+    async with TableServiceClient.from_connection_string(azurite) as service:
+        for table in ("places", "changes"):
+            rows = service.get_table_client(table).list_entities()
+            assert [row["RowKey"] async for row in rows] == ["2026-03-09", "2026-03-10"]
