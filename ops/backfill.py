@@ -155,6 +155,7 @@ async def carry_on(
     since somebody has removed the cause meanwhile; or it stops there once more.
     """
     if run.stopped not in {"", PAUSED}:
+        await look(ports, run)  # what was under way met the same cause
         for item in run.items:
             if item.fate is Fate.FAILED:
                 item.fate, item.said, item.ended_at = Fate.PLANNED, "", None
@@ -201,7 +202,7 @@ def _judge(item: Item, row: Row, now: datetime) -> None:
     """Say what a row means for a VM that was sent: what was seen before it was let in, nothing."""
     assert item.sent_at is not None, "only a VM that was sent is judged"
     seen = (row.let_in and row.seen_at >= item.sent_at) or row.state in _WELL
-    if row.claim is not None or row.intent is not None or not seen:
+    if row.claim is not None or row.intent is not None or _waited_for(row) or not seen:
         return
     if row.state in _WELL:
         _end(item, Fate.ENROLLED, row.state, now)
@@ -210,6 +211,12 @@ def _judge(item: Item, row: Row, now: datetime) -> None:
         _end(item, Fate.FAILED, f"{row.state}: {codes or row.why}", now)
     elif row.until is not None and row.until - now > SOON:
         _end(item, Fate.POSTPONED, f"{row.why} until {row.until:%Y-%m-%d %H:%M} UTC", now)
+
+
+def _waited_for(row: Row) -> bool:
+    """Tell whether a look follows the one that wrote this, for a message that met its claim."""
+    began = row.gathering_since
+    return row.again is not None and began is not None and row.again >= began
 
 
 def _end(item: Item, fate: Fate, said: str, now: datetime) -> None:

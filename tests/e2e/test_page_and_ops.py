@@ -9,12 +9,9 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-import os
-import sys
 import time
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,9 +20,9 @@ import pytest_asyncio
 from demo import scenario
 from simulator import role
 from simulator.estate import EVENT_SUBSCRIPTION, EVENT_VERSION, Estate, up_running
+from tests.e2e.terminal import ROOT, ops
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240), pytest.mark.asyncio(loop_scope="module")]
-ROOT = Path(__file__).parents[2]
 PASSWORD = "an e2e password"
 APP = "/subscriptions/20000000-0000-4000-8000-00000000000a/resourceGroups/rg/providers/Microsoft.Web/sites/none"
 BASIC = "Basic " + base64.b64encode(f"x:{PASSWORD}".encode()).decode()
@@ -64,23 +61,6 @@ async def exported(estate: Estate) -> dict[str, Any]:
         assert answer.status == 200, await answer.text()
         found: dict[str, Any] = await answer.json()
         return found
-
-
-async def ops(estate: Estate, *words: str, **more: str) -> tuple[int, str, str]:
-    """Run a command as an operator does, in a process of its own."""
-    given = {**os.environ, **{name: str(value) for name, value in estate.settings.items()}}
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "ops",
-        *words,
-        cwd=ROOT,
-        env={**given, "PAGE_URL": estate.url, **more},
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    out, err = await asyncio.wait_for(process.communicate(), 60)
-    return process.returncode or 0, out.decode(), err.decode()
 
 
 async def test_the_page_counts_what_the_service_did(estate):

@@ -20,6 +20,7 @@ from tests.unit.domain import worlds
 from tests.usecases.house import House
 
 SUB = worlds.SUB
+LATELY = House().clock.now()
 
 
 def vm(number: int) -> ArmId:
@@ -178,6 +179,25 @@ async def test_resumed_with_the_cause_removed_it_goes_on(house, tmp_path):
     assert done.counts() == {Fate.ENROLLED: 300}
 
 
+async def test_what_met_the_same_cause_after_the_stop_is_sent_again_too(house, tmp_path):
+    service, last = house.service, vm(99)
+    written = service._write
+
+    async def write(of: ArmId) -> None:
+        if of != last:
+            await written(of)
+
+    service.becomes, service._write = State.BLOCKED, write
+    state = StateFile(tmp_path / "s.json")
+    stopped = await carry_on(house.ports, run_of(house, 150), state)
+    assert stopped.counts()[Fate.SENT] == 1
+    await written(last)
+    service.becomes, service._write = State.ENROLLED, written
+    done = await carry_on(house.ports, state.read(), state)
+
+    assert done.counts() == {Fate.ENROLLED: 150}
+
+
 async def test_a_few_failures_are_reported_and_do_not_stop_it(house, tmp_path):
     house.service.becomes = lambda of: (
         State.BLOCKED if int(of.name[-4:]) % 20 == 0 else State.ENROLLED
@@ -215,6 +235,11 @@ async def test_lost_messages_are_sent_again_after_a_while(house, tmp_path):
         pytest.param({"state": State.BLOCKED, "seen": -60}, Fate.SENT, id="an old verdict"),
         pytest.param(
             {"state": State.OBSERVED, "let_in": False}, Fate.SENT, id="a sweep was there first"
+        ),
+        pytest.param(
+            {"state": State.OBSERVED, "gathering_since": LATELY, "again": LATELY},
+            Fate.SENT,
+            id="a sweep was at it, and another look follows",
         ),
         pytest.param({"state": State.BLOCKED, "claimed": True}, Fate.SENT, id="being looked at"),
         pytest.param({"state": State.WAITING, "until": 600}, Fate.SENT, id="a short wait"),
