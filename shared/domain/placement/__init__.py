@@ -29,10 +29,12 @@ from shared.domain.placement.refusals import (
 from shared.domain.placement.vaults import (
     Candidate,
     candidates,
+    is_ready,
     is_taken,
     own_item,
     rank,
     room_of,
+    why_behind,
 )
 from shared.domain.rules import Rules
 from shared.domain.rules.model import SharedDisks
@@ -49,6 +51,7 @@ __all__ = [
 ]
 
 _VAULT_READY = timedelta(minutes=5)
+_NAMED = 8  # candidates of which explain says why they were not chosen
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,7 +108,7 @@ def place(
     free = [one for one in found if not is_taken(snapshot, one.vault)]
     if not free:
         return Refused(findings=(name_taken(snapshot, vm, found[0].vault),))
-    ready = [one for one in free if one.vault.provisioning.lower() == "succeeded"]
+    ready = [one for one in free if is_ready(one.vault)]
     if not ready:
         return _later(now + _VAULT_READY, vault_not_ready(free[0].vault))
     ranked = sorted(ready, key=lambda one: rank(one, snapshot, vm))
@@ -117,7 +120,13 @@ def place(
     open_today = [one for one in reachable if room_of(snapshot, one).today < cap]
     if not open_today:
         return _later(_next_day(now), day_full(reachable, snapshot))
-    return _with_policy(rules, match, snapshot, vm, open_today[0], None)
+    chosen = open_today[0]
+    behind = tuple(
+        f"not vault {one.vault.name}: {why_behind(one, chosen, snapshot, vm, cap)}"
+        for one in found[:_NAMED]
+        if one is not chosen
+    )
+    return _with_policy(rules, match, snapshot, vm, chosen, None, behind)
 
 
 def _with_policy(
@@ -127,6 +136,7 @@ def _with_policy(
     vm: Vm,
     chosen: Candidate,
     mine: ProtectedItem | None,
+    behind: tuple[str, ...] = (),
 ) -> Placed:
     """Choose the tier's policy in the chosen vault and collect what is worth knowing."""
     if not match.tier:
@@ -144,6 +154,7 @@ def _with_policy(
     because = (
         f"vault {vault.name} of set {chosen.set_name}"
         + (" (the VM is there already)" if mine else ""),
+        *behind,
         f"tier {match.tier}: {match.tier_because}",
         f"policy {policy.name} ({policy.kind.value})",
     )

@@ -127,6 +127,29 @@ def rank(one: Candidate, snapshot: Snapshot, vm: Vm) -> tuple[object, ...]:
     return (*keys, tie(snapshot.id, vault.id.key))
 
 
+def why_behind(one: Candidate, chosen: Candidate, snapshot: Snapshot, vm: Vm, day_cap: int) -> str:
+    """Say why a candidate was not chosen: it cannot take the VM, or what ranks it behind."""
+    if is_taken(snapshot, one.vault):
+        return "it holds another VM of this name"
+    if not is_ready(one.vault):
+        return f"it is {one.vault.provisioning.lower()}"
+    room = room_of(snapshot, one)
+    if room.items >= LIMITS.number("vault_vms"):
+        return f"it holds {room.items} VMs"
+    if room.today >= day_cap:
+        return f"it took in {room.today} VMs today"
+    words = {
+        Preference.LISTED: "it is listed later",
+        Preference.SAME_SUBSCRIPTION: "it lies in another subscription",
+        Preference.REDUNDANCY: f"it is {one.vault.redundancy or 'of unknown redundancy'}",
+        Preference.IMMUTABLE: "it is not immutable",
+        Preference.ROOM: "it is fuller",
+    }
+    reasons = (f"set {one.set_name} comes later", *(words[each] for each in chosen.vaults.prefer))
+    pairs = zip(rank(one, snapshot, vm), rank(chosen, snapshot, vm), reasons, strict=False)
+    return next((why for its, best, why in pairs if its != best), "equal; a hash breaks the tie")
+
+
 def tie(vm: ArmId, other: str) -> str:
     """Break a tie the same way in every run: the smaller hash of VM and candidate wins.
 
@@ -150,6 +173,10 @@ def said_full(snapshot: Snapshot) -> ArmId | None:
     fault = known(failure.code, 0, failure.message).fault
     full = fault is not None and fault.finding == "VAULT_FULL"
     return vault_of(failure.policy) if full else None
+
+
+def is_ready(vault: Vault) -> bool:
+    return vault.provisioning.lower() == "succeeded"
 
 
 def is_taken(snapshot: Snapshot, vault: Vault) -> bool:

@@ -94,6 +94,8 @@ PUBLISHED = [
      path(rule(DENY, sources=(), source_groups=(ASG,)), application_groups=(ASG.upper(),)), NO),
     (OVERVIEW, "a rule for an application security group is not for others",
      path(rule(DENY, sources=(), source_groups=(ASG,))), YES),
+    (OVERVIEW, "a rule towards an application security group is not about public services",
+     path(rule(DENY, (), destination_groups=(ASG,))), YES),
     (OVERVIEW, "a rule for another source does not matter",
      path(rule(DENY, sources=("10.0.2.0/24",))), YES),
     (TAGS, "the tag Internet holds Azure's public services too",
@@ -125,6 +127,11 @@ def test_what_microsoft_publishes_about_rules_and_routes_holds(row) -> None:
     source, _, found, expected = row
     assert source
     assert found.answer is expected, found
+
+
+def test_that_nothing_stands_in_the_way_is_said_differently_with_and_without_a_group() -> None:
+    assert network_path(network(), REGION).decided_by == "no security group on interface or subnet"
+    assert path().decided_by.startswith("every security group lets it out")
 
 
 def test_there_are_at_least_twenty_published_cases() -> None:

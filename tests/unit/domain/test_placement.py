@@ -168,6 +168,8 @@ def test_a_vault_can_be_found_by_the_vms_own_tag() -> None:
     body = vm(tags={"TEAM": "blue", "backup-tier": "gold"})
     found = placed(snapshot(body, (theirs, ours)), with_set("{same_tag: team}"))
     assert found.vault == ours
+    (refused,) = placed(snapshot(body, (theirs,)), with_set("{same_tag: team}")).findings
+    assert "its tag team is not the VM's 'blue'" in refused.evidence
 
 
 def test_a_vault_with_private_endpoints_is_used_if_it_is_named() -> None:
@@ -206,6 +208,46 @@ def test_the_emptier_vault_comes_first_if_rules_prefer_room() -> None:
     text = with_set("{tags: {backup-vault: central}, prefer: room}")
     room = {A.id.key: Room(items=600, today=0), B.id.key: Room(items=300, today=0)}
     assert placed(snapshot(vaults=(A, B), room=room), text).vault == B
+
+
+@pytest.mark.parametrize(
+    "prefer, other, room, why",
+    [
+        pytest.param("immutable", {}, None, "it is not immutable", id="immutable"),
+        pytest.param("redundancy", {"redundancy": "LocallyRedundant"}, None, "it is LocallyRedundant", id="redundancy"),
+        pytest.param("same-subscription", {"subscription": OTHER_SUB}, None, "it lies in another subscription", id="subscription"),
+        pytest.param("room", {}, Room(items=500, today=0), "it is fuller", id="room"),
+        pytest.param("listed", {}, Room(items=1000, today=0), "it holds 1000 VMs", id="full"),
+        pytest.param("listed", {}, Room(items=9, today=240), "it took in 240 VMs today", id="full for the day"),
+        pytest.param("listed", {"provisioning": "Updating"}, None, "it is updating", id="not ready"),
+    ],
+)  # fmt: skip
+def test_each_criterion_that_put_a_vault_behind_is_named(prefer, other, room, why) -> None:
+    best = vault("rsv-best", immutability="Unlocked")
+    behind = vault("rsv-behind", **other)
+    text = with_set(
+        f"{{tags: {{backup-vault: central}}, redundancy: GeoRedundant, prefer: {prefer}}}"
+    )
+    rooms = {best.id.key: Room(items=0, today=0), behind.id.key: room or Room(items=0, today=0)}
+    found = placed(snapshot(vaults=(behind, best), room=rooms), text)
+    assert found.vault == best
+    assert found.because[1] == f"not vault rsv-behind: {why}"
+
+
+def test_the_list_the_sets_the_name_and_the_tie_are_named_too() -> None:
+    listed = placed(snapshot(vaults=(A, B)), with_set(f"{{ids: ['{B.id}', '{A.id}']}}"))
+    assert f"not vault {A.name}: it is listed later" in listed.because
+    body, other = vm(), vm(subscription=OTHER_SUB)
+    taken = placed(snapshot(body, (A, B), items=(item(A, other, source=other.id),)))
+    assert f"not vault {A.name}: it holds another VM of this name" in taken.because
+    tied = placed(snapshot(vaults=(A, B)))
+    assert any("equal; a hash breaks the tie" in one for one in tied.because)
+    text = RULES.replace("vaults:\n", "vaults:\n  spare: {tags: {backup-vault: spare}}\n").replace(
+        "default: {}", "default: {vaults: [central, spare]}"
+    )
+    spare = vault("rsv-spare", tags={"backup-vault": "spare"})
+    later = placed(snapshot(vaults=(spare, A)), text)
+    assert "not vault rsv-spare: set spare comes later" in later.because
 
 
 def test_a_tie_is_broken_the_same_way_every_time_and_spreads_vms() -> None:
@@ -362,6 +404,7 @@ def test_a_tier_without_the_needed_kind_is_refused_with_the_twin_to_make() -> No
     body = vm(tags={"backup-tier": "bronze", "env": "prod"}, security=TRUSTED)
     found = placed(snapshot(body, (A,)))
     assert codes(found) == ["POLICY_KIND"]
+    assert "Trusted Launch" in found.findings[0].evidence
     assert "'bronze-enhanced'" in found.findings[0].remedies[0].powershell
 
 
@@ -370,6 +413,8 @@ def test_trusted_launch_takes_a_standard_policy_with_a_remark_if_rules_only_pref
     found = placed(snapshot(body, (A,)))
     assert named(found) == "bronze"
     assert codes(found) == ["TRUSTED_LAUNCH_STANDARD"]
+    text = RULES.replace("default: {}", "default: {options: {trusted_launch: allow-standard}}")
+    assert codes(placed(snapshot(body, (A,)), text)) == []
 
 
 def test_what_is_enhanced_stays_enhanced() -> None:
@@ -454,7 +499,12 @@ def test_redundancy_is_compared_before_the_first_enrollment_and_stops_it() -> No
     fresh = vault(redundancy="LocallyRedundant", storage_version="Unassigned")
     found = placed(snapshot(vaults=(fresh,)), with_set(GEO))
     assert isinstance(found, Refused)
+    assert "would lock that for good" in found.findings[0].text
     assert "--backup-storage-redundancy GeoRedundant" in found.findings[0].remedies[0].az
+    (locked,) = placed(
+        snapshot(vaults=(vault(redundancy="LocallyRedundant"),)), with_set(GEO)
+    ).notes
+    assert "cannot be changed any more" in locked.text
 
 
 def test_the_reasons_of_a_placement_are_said() -> None:
