@@ -88,6 +88,7 @@ class Mortal(House):
         super().__init__(clock=clock, **environment)
         self.death = death
         self.places: Counter[Place] = Counter()
+        self.finding = True  # places are counted, until the ordered death
         self.post = Post(
             clock=self.clock,
             queues=self.queues,
@@ -96,6 +97,8 @@ class Mortal(House):
             topic=FakeChannel(keyed=True),
         )
         self.notices = self.post.notifier
+        self.dies_in = 0  # awaits from now; 0 is never
+        self.on_await: Callable[[str], None] = lambda _call: None  # may raise what a port raises
         self._ghosts: list[asyncio.Task[object]] = []
         for name in PORTS:
             self._wrap(name, getattr(self, name))
@@ -181,14 +184,19 @@ class Mortal(House):
         if life is None:  # the test's own hand
             return False
         await self._alive()
-        if self.kills:
-            return False  # once is enough
+        self.on_await(call)
+        if self.dies_in:
+            self.dies_in -= 1
+            if not self.dies_in:
+                await self._die()
+        if not self.finding:
+            return False
         place = Place(life.function, _lines(), call)
         self.places[place] += 1
         death = self.death
         if death is None or (death.place, death.occurrence) != (place, self.places[place]):
             return False
-        self.death = None
+        self.death, self.finding = None, False
         if not death.after:
             await self._die()
         return death.after

@@ -24,6 +24,7 @@ from shared.adapters.index import GraphIndex
 from shared.adapters.network import ArmNetworks
 from shared.domain.rules import parse
 from shared.intake import work_item
+from shared.ports import Accepted, Change
 from simulator import role
 from simulator.eventgrid.events import Published
 from simulator.eventgrid.grid import grid_of
@@ -94,6 +95,7 @@ class Town(Mortal):
             },
         )
         self.sim = sim
+        self.finding = death is not None
         self.post.clock = _Patient(sim)
         self.post.restart()
         self.notices = self.post.notifier
@@ -121,8 +123,19 @@ class Town(Mortal):
         self.networks = ArmNetworks(clients, settings, clock)
         self.index = GraphIndex(clients, settings, clock, self.estate, self.directory)
         self.pace = life.governor
+        self.backup.send = self._sent(self.backup.send)
         for name in ("estate", "directory", "machines", "backup", "networks", "index", "pace"):
             self._wrap(name, getattr(self, name))
+
+    def sending(self, change: Change) -> None:
+        """See a change in the moment before it is sent."""
+
+    def _sent(self, send: Callable[[Change], Awaitable[Accepted]]):
+        async def sent(change: Change) -> Accepted:
+            self.sending(change)
+            return await send(change)
+
+        return sent
 
     async def invoke(self, function: str, work: Awaitable[object]) -> object:
         """Run one invocation; time moves only if it waits for it."""
@@ -193,7 +206,7 @@ async def town(
     *,
     start: datetime = START,
     profile: str = "doc",
-    prepare: Callable[[Simulator], None] = lambda _: None,
+    kind: type[Town] = Town,
     **environment: str,
 ) -> AsyncIterator[Town]:
     """Open a town; the service has its own role and no more."""
@@ -201,8 +214,7 @@ async def town(
         for name in ("endpoint", "header"):
             os.environ[f"IDENTITY_{name.upper()}"] = sim.identity[name]
         role.grant(sim.world, sim.identity["principalId"], role.actions(role.FEATURES))
-        prepare(sim)
-        found = Town(sim, death, **environment)
+        found = kind(sim, death, **environment)
         try:
             yield found
         finally:
