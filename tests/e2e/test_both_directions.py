@@ -25,7 +25,9 @@ GRAPH_LAG = 1500.0  # simulated seconds until Resource Graph shows what was done
 PATIENCE = 60.0  # real seconds
 STOP = {"protectionState": "ProtectionStopped", "policyId": ""}
 REHYDRATE = {"isRehydrate": True}
-STOPPED, DELETED, REPOLICED, SAME_VAULT, OTHER_VAULT = range(5)
+STOPPED, DELETED, REPOLICED, SAME_VAULT, OTHER_VAULT, OUTSIDE = range(6)
+#: A vault that no rule names: somebody made it for themselves.
+PRIVATE = {**estates.vault("rsv-private"), "tags": {}}
 
 
 class Desk:
@@ -97,11 +99,16 @@ class Desk:
         )
 
 
+def _estate() -> dict[str, Any]:
+    seed = estates.seed(vaults=2, groups=6)
+    return {**seed, "resources": [*seed["resources"], PRIVATE, *estates.policies(PRIVATE)]}
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def desk() -> AsyncIterator[Desk]:
     """Three VMs after their first night."""
     async with up_running(
-        seed=estates.seed(vaults=2, groups=5),
+        seed=_estate(),
         rules=estates.RULES,
         speed=SPEED,
         settings={"SWEEP_SECONDS": "180", "INDEX_SECONDS": "180", "OPERATORS": "o@contoso.example"},
@@ -141,13 +148,16 @@ async def test_what_people_do_to_items_is_seen_and_left_as_they_want_it(desk):
 
 
 @pytest.mark.parametrize(
-    "number, elsewhere",
+    "number, vault, state",
     [
-        pytest.param(SAME_VAULT, False, id="same vault"),
-        pytest.param(OTHER_VAULT, True, id="another vault of the rules"),
+        pytest.param(SAME_VAULT, "", "Enrolled", id="same vault"),
+        pytest.param(OTHER_VAULT, "other", "Enrolled", id="another vault of the rules"),
+        pytest.param(OUTSIDE, PRIVATE["id"], "ProtectedElsewhere", id="a vault outside the rules"),
     ],
 )
-async def test_azure_policy_may_enroll_the_vm_between_our_look_and_our_put(desk, number, elsewhere):
+async def test_azure_policy_may_enroll_the_vm_between_our_look_and_our_put(
+    desk, number, vault, state
+):
     """Azure takes the first; we find it there, in whichever vault, and repeat nothing."""
     gateway = desk.estate.world.gateway
     faithful, met = gateway.answer, []
@@ -156,7 +166,7 @@ async def test_azure_policy_may_enroll_the_vm_between_our_look_and_our_put(desk,
         mine = incoming.principal is not SYSTEM and incoming.method == "PUT"
         if mine and incoming.path.endswith(estates.machine(number)["name"]) and not met:
             met.append(incoming.path)
-            _by_azure_policy(desk, incoming.path, number, elsewhere=elsewhere)
+            _by_azure_policy(desk, incoming.path, number, vault)
         return faithful(incoming)
 
     gateway.answer = overtaken
@@ -164,7 +174,7 @@ async def test_azure_policy_may_enroll_the_vm_between_our_look_and_our_put(desk,
         desk.estate.put(estates.machine(number))
         await desk.estate.wait_until(lambda: met, PATIENCE, "our PUT")
         desk.estate.advance(GRAPH_LAG)
-        await desk.until(**{f"vm{number}": "Enrolled"})
+        await desk.until(**{f"vm{number}": state})
     finally:
         gateway.answer = faithful
 
@@ -173,10 +183,13 @@ async def test_azure_policy_may_enroll_the_vm_between_our_look_and_our_put(desk,
     assert told["row"]["vault"].lower() == desk.item(number).partition("/backupFabrics")[0].lower()
 
 
-def _by_azure_policy(desk: Desk, path: str, number: int, *, elsewhere: bool) -> None:
+def _by_azure_policy(desk: Desk, path: str, number: int, wanted: str) -> None:
+    """Enroll the VM as a DeployIfNotExists policy does: in the vault it was given as a parameter."""
     vault = path.partition("/backupFabrics")[0]
-    if elsewhere:
+    if wanted == "other":
         vault = vault[:-1] + ("1" if vault.endswith("0") else "0")
+    elif wanted:
+        vault = wanted
     body = {
         "properties": {
             "protectedItemType": "Microsoft.Compute/virtualMachines",
