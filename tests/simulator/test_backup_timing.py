@@ -6,12 +6,15 @@ here by themselves: the simulator's own tables are not asked.
 
 from __future__ import annotations
 
+from collections import Counter
+from datetime import UTC, datetime, timedelta
 from statistics import median
 
 import pytest
 
 from simulator.backup.durations import Kind, length
-from tests.simulator.backup_lab import lab
+from simulator.instance_view import ready_at
+from tests.simulator.backup_lab import VAULT, lab
 
 DRAWS = 400
 
@@ -80,3 +83,38 @@ def test_a_first_backup_takes_41_minutes_or_some_steps_of_ten_more():
     assert all((one - 2472) % 600 < 12 for one in seconds)
     assert seconds[0] >= 2472
     assert seconds[-1] <= 9078
+
+
+@pytest.mark.parametrize(
+    "age, ready",
+    [
+        pytest.param(11, 0.00, id="before the earliest"),
+        pytest.param(15, 0.05, id="10 to 20 s"),
+        pytest.param(25, 0.19, id="20 to 30 s"),
+        pytest.param(35, 0.22, id="30 to 40 s"),
+        pytest.param(45, 0.27, id="40 to 50 s"),
+        pytest.param(55, 0.33, id="50 to 60 s"),
+        pytest.param(70, 0.86, id="60 to 80 s"),
+        pytest.param(81, 1.00, id="older than 80 s"),
+    ],
+)
+def test_an_agent_is_ready_by_its_age_as_often_as_recorded(age, ready):
+    """695 looks at young VMs (report §5)."""
+    provisioned = datetime(2026, 3, 2, tzinfo=UTC)
+    looked = provisioned + timedelta(seconds=age)
+    seen = [ready_at(provisioned, str(number), {}) for number in range(DRAWS)]
+
+    assert sum(at is not None and at <= looked for at in seen) / DRAWS == pytest.approx(
+        ready, abs=0.06
+    )
+
+
+def test_noise_is_what_was_recorded_as_often_as_it_was():
+    """89 failures of 109,297 requests, by code (report §2.2): mostly 504, some 500, ten 429."""
+    sim = lab(knobs={"noise.share": 1.0, "budgets.enforced": False})
+    answers = [sim.ask("GET", VAULT).body for _ in range(3 * DRAWS)]
+    codes = Counter(body.get("error", {}).get("code") for body in answers)
+
+    assert codes["GatewayTimeout"] / len(answers) == pytest.approx(52 / 89, abs=0.06)
+    assert codes["RestApiInternalError"] / len(answers) == pytest.approx(16 / 89, abs=0.05)
+    assert codes["ResourceRequestsThrottled"] / len(answers) == pytest.approx(10 / 89, abs=0.04)
