@@ -109,10 +109,15 @@ async def place(request, tmp_path_factory) -> AsyncIterator[Place]:
 
 
 async def begun(place: Place, file: Path, *words: str) -> asyncio.subprocess.Process:
-    """Begin a backfill, and let time run once it has planned."""
+    """Begin a backfill or go on with one, and let time run once it is at work."""
+
+    def written() -> int:
+        return file.stat().st_mtime_ns if file.exists() else 0
+
+    before = written()
     place.estate.clock.set_speed(PLANNING)
     process = await started(place.estate, "backfill", "--yes", "--state", str(file), *words)
-    await place.estate.wait_until(file.exists, 300, "it has planned")
+    await place.estate.wait_until(lambda: written() != before, 300, "it is at work")
     place.estate.clock.set_speed(WORKING)
     return process
 
@@ -128,7 +133,6 @@ def group_of(policy: str) -> str:
 
 async def test_paused_killed_and_resumed_each_vm_becomes_once_what_was_planned(place, tmp_path):
     file = StateFile(tmp_path / "backfill.json")
-    again = ("backfill", "--resume", "--yes", "--state", str(file.path))
     wave = max(len(place.names[MAIN]) // 4, 10)
     words = ("--wave", str(wave), "--tag", f"batch={MAIN}")
 
@@ -142,14 +146,14 @@ async def test_paused_killed_and_resumed_each_vm_becomes_once_what_was_planned(p
     assert (code, file.read().stopped) == (Exit.STOPPED, "paused"), err
     paused = done()
 
-    second = await started(place.estate, *again)
+    second = await begun(place, file.path, "--resume")
     await place.estate.wait_until(lambda: done() >= paused + wave, LONG, "another wave has ended")
     second.kill()
     await ended(second)
     killed = done()
     assert wave <= paused < killed < len(place.names[MAIN])
 
-    code, _, err = await ended(await started(place.estate, *again), LONG)
+    code, _, err = await ended(await begun(place, file.path, "--resume"), LONG)
     items = file.read().items
     rows = await place.rows()
 
@@ -174,7 +178,7 @@ async def test_a_rule_that_became_wrong_stops_it_at_the_threshold_and_it_says_wh
 ):
     file = tmp_path / "later.json"
     good = place.rules.read_text(encoding="utf-8")
-    words = ("--wave", "30", "--tag", f"batch={LATER}", "--threshold", "0.1")
+    words = ("--wave", "10", "--tag", f"batch={LATER}", "--threshold", "0.1")
     before = place.enables()
     process = await begun(place, file, *words)
     place.rules.write_text(good.replace("silver-", "silber-"), encoding="utf-8")
@@ -186,11 +190,11 @@ async def test_a_rule_that_became_wrong_stops_it_at_the_threshold_and_it_says_wh
     assert "(allowed: 10%)" in stopped.stopped
     assert ArmId.parse(stopped.stopped.rpartition(" ")[2]).name in place.names[LATER]
     assert stopped.stopped in " ".join(err.split())
-    assert sum(item.fate is Fate.FAILED for item in stopped.items) <= 2 * 30
+    assert any(item.fate is not Fate.ENROLLED for item in stopped.items)
 
     place.rules.write_text(good, encoding="utf-8")
-    resumed = ("backfill", "--resume", "--yes", "--state", str(file))
-    code, _, err = await ended(await started(place.estate, *resumed), LONG)
+    place.estate.advance(60)  # the app looks for newer rules
+    code, _, err = await ended(await begun(place, file, "--resume"), LONG)
 
     assert code == Exit.DONE, err
     assert place.enables() == before + Counter(place.names[LATER])
