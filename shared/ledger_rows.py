@@ -54,6 +54,7 @@ def observed(row: Row, snapshot: Snapshot, verdict: Verdict) -> Row:
         rule=verdict.rule,
         rules_version=verdict.rules_version,
         deadline_hours=verdict.deadline_hours,
+        first_backup_after=verdict.first_backup_after,
         would="",
         excluded_by="",
         reason="",

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 
 from msgspec.structs import replace
 
-from shared import outcomes, rights, telemetry
+from shared import first_backup, outcomes, rights, telemetry
 from shared.act import (
     SETTLES_WITHOUT_JOB,
     Refused,
@@ -215,6 +215,7 @@ async def _decided(ports: Ports, held: Held, work: WorkItem, trace: str) -> _Don
         snapshot = _full(snapshot, sent.full)
     else:
         return _waiting(move(row, On.WAIT, now, "vaults-full"), now + AFTER_FAULT, "vaults-full")
+    row = await first_backup.started(ports, held, row, snapshot, verdict, trace)
     row, until = await recorded(ports, row, snapshot, verdict, now)
     done = _Done(row=row, outcome=verdict.kind, until=until)
     return await _told(ports, done, snapshot, verdict, trace)

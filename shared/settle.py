@@ -19,7 +19,7 @@ from shared.domain.ids import ArmId, item_of
 from shared.domain.messages import Cause, WorkItem
 from shared.domain.model import Policy, ProtectedItem, ProtectionState
 from shared.domain.records import ChangeKind, InFlight, Intent, PastFailure, Row
-from shared.domain.schedule import first_backup_deadline
+from shared.domain.schedule import first_backup_deadline, starts_later
 from shared.domain.states import State
 from shared.errors import AzureFault, Conflict
 from shared.ledger_rows import move
@@ -163,7 +163,9 @@ async def _settled_row(
         return move(done, On.FOUND_PROTECTED, now, f"{intent.kind} succeeded")
     policy = await _policy(ports, intent)
     deadline = first_backup_deadline(policy, now, hours=row.deadline_hours)
-    await ports.ledger.put_due(ArmId.parse(row.vm), deadline)
+    after = row.first_backup_after
+    until = now if after is not None and starts_later(policy, now, after) else deadline
+    await ports.ledger.put_due(ArmId.parse(row.vm), until)
     return move(
         done,
         On.FOUND_PENDING,
@@ -172,7 +174,8 @@ async def _settled_row(
         enrolled_at=row.enrolled_at or ending.at,
         enrolled_uid=row.uid,
         deadline=deadline,
-        until=deadline,
+        until=until,
+        backup_job="",
     )
 
 

@@ -196,6 +196,7 @@ def _verdict(
     match: Match | None = None,
     why: tuple[str, ...] = (),
 ) -> Verdict:
+    options = match.options if match is not None else _BUILT_IN
     return Verdict(
         decision=decision,
         findings=tuple(sorted(findings, key=lambda one: _ORDER.index(one.severity))),
@@ -204,5 +205,6 @@ def _verdict(
         routes=match.routes if match is not None else (),
         tell=match.options.tell if match is not None else frozenset(),
         rules_version=rules.version,
-        deadline_hours=(match.options if match is not None else _BUILT_IN).deadline_hours,
+        deadline_hours=options.deadline_hours,
+        first_backup_after=options.first_backup_after,
     )

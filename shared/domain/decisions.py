@@ -123,6 +123,7 @@ class Verdict:
         tell: codes of advisories that the rule finds worth a notice.
         rules_version: version of the rules that decided.
         deadline_hours: hours after its schedule that the first recovery point may take.
+        first_backup_after: hours that the schedule must be away for us to start it; None: never.
 
     """
 
@@ -134,6 +135,7 @@ class Verdict:
     tell: frozenset[str] = frozenset()
     rules_version: str = ""
     deadline_hours: int = 6
+    first_backup_after: int | None = None
 
     @property
     def kind(self) -> str:

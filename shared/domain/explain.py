@@ -32,7 +32,7 @@ from shared.domain.policywords import policy_words
 from shared.domain.quoting import one_line
 from shared.domain.readiness import caveats
 from shared.domain.rules import Rules
-from shared.domain.schedule import next_backup
+from shared.domain.schedule import next_backup, starts_later
 from shared.domain.selection import Considered, considered
 from shared.domain.states import PORTAL_WORDS, State
 
@@ -128,7 +128,11 @@ def what_next(verdict: Verdict, policy: Policy | None, now: datetime) -> str:
     """Say what happens by itself, and when."""
     match verdict.decision:
         case Enroll() | Resume():
-            return f"Enabled now; enabling makes no recovery point. {_first_backup(policy, now)}"
+            after = verdict.first_backup_after
+            first = _first_backup(policy, now)
+            if after is not None and starts_later(policy, now, after):
+                first = f"First backup: started at once after that, as rule {verdict.rule} asks."
+            return f"Enabled now; enabling makes no recovery point. {first}"
         case ChangePolicy():
             return "The policy is changed now; existing recovery points follow the new policy."
         case Undelete():

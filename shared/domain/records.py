@@ -116,7 +116,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     deadline_hours: int = 6  # that it may take after its schedule, as the rule says
     last_recovery_point: datetime | None = None
     job: str = ""  # id of the job that settled the latest change
-    backup_job: str = ""
+    first_backup_after: int | None = None  # hours, as the rule says; None: never by us
+    backup_job: str = ""  # request id of the first backup that we started
     undone: tuple[datetime, ...] = ()  # our changes that somebody changed back
     history: tuple[Transition, ...] = ()
     attempts: int = 0

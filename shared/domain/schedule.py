@@ -113,6 +113,12 @@ def next_backup(policy: Policy, after: datetime) -> datetime | None:
     return None
 
 
+def starts_later(policy: Policy | None, now: datetime, hours: int) -> bool:
+    """Say whether the next scheduled start is further away; one that is not known counts as far."""
+    start = next_backup(policy, now) if policy is not None else None
+    return start is None or start - now > timedelta(hours=hours)
+
+
 def first_backup_deadline(
     policy: Policy | None, enrolled: datetime, *, hours: int = HOURS
 ) -> datetime:

@@ -296,7 +296,7 @@ class FakeBackup:
         return self.stored.get(item.key)
 
     async def back_up_now(self, item: ArmId, *, request_id: str, keep_until: datetime) -> None:
-        self.calls["back_up_now"] += 1
+        self._count("back_up_now")
         self._settle()
         if item.key not in self.stored:
             raise fault("BMSUserErrorDataSourceObjectNotFound", status=404)

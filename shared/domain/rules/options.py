@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import assert_never
 
 from shared.domain.rules.model import (
     Choice,
@@ -41,6 +42,19 @@ class Options:
     tell: frozenset[str] = frozenset(
         {"TAG_VALUE_UNKNOWN", "POLICY_WEAKER", "POLICY_ONE_WAY", "EXCLUSION_EXPIRED"}
     )
+
+    @property
+    def first_backup_after(self) -> int | None:
+        """Hours that the schedule must be away for us to start a first backup; None: never."""
+        match self.first_backup:
+            case FirstBackup(further_than_hours=hours):
+                return hours
+            case FirstBackupSwitch.ALWAYS:
+                return 0
+            case FirstBackupSwitch.NEVER:
+                return None
+            case unknown:
+                assert_never(unknown)
 
 
 _BUILT_IN = Options()

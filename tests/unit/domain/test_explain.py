@@ -75,6 +75,20 @@ WORLDS = {
 }
 
 
+@pytest.mark.parametrize(
+    "first_backup, said",
+    [
+        ("always", "First backup: started at once after that, as rule default asks."),
+        ("{further_than_hours: 10}", "started at once after that"),  # at 9:00, for 23:00
+        ("{further_than_hours: 20}", "First backup: 2026-11-20 23:00 UTC"),
+        ("never", "First backup: 2026-11-20 23:00 UTC"),
+    ],
+)
+def test_who_makes_the_first_recovery_point_and_when_is_said(first_backup, said) -> None:
+    text = RULES.replace("default: {}", f"default: {{options: {{first_backup: {first_backup}}}}}")
+    assert said in told(snapshot(), text).next
+
+
 @pytest.mark.parametrize("name", WORLDS)
 def test_the_explanation_reads_as_reviewed(name, golden) -> None:
     world, text, state = WORLDS[name]

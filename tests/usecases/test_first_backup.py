@@ -1,0 +1,168 @@
+"""The first backup is started where the rule asks for it and the schedule is far, and only once."""
+
+from datetime import timedelta
+
+import pytest
+
+from shared.domain.ids import item_of
+from shared.domain.messages import Cause
+from shared.domain.model import ProtectionState
+from shared.domain.rules import parse
+from shared.domain.states import State
+from shared.errors import Disposition
+from tests.fakes.azure import fault
+from tests.unit.domain import worlds
+from tests.usecases.house import House, Killed
+
+VAULT = worlds.vault()
+VM = worlds.vm()
+ITEM = item_of(VAULT.id, VM.id)
+ENOUGH = 400  # seconds: enrolled, settled, looked at again
+
+
+def house_of(first_backup: str, **environment) -> House:
+    made = House(**environment)
+    made.rules.rules = parse(
+        worlds.RULES.replace(
+            "default: {}", f"default: {{options: {{first_backup: {first_backup}}}}}"
+        )
+    )
+    made.region(VAULT)
+    made.machines.add(VM)
+    return made
+
+
+async def enrolled(house: House, seconds: float = ENOUGH):
+    await house.event(VM.id)
+    await house.play(seconds)
+    return await house.row(VM.id)
+
+
+@pytest.mark.parametrize(
+    "first_backup, started",
+    [
+        pytest.param("never", False, id="never"),
+        pytest.param("always", True, id="always"),
+        # the house's clock shows when the tests' policy, daily at 23:00, starts next
+        pytest.param("{further_than_hours: 1}", True, id="the schedule is further away"),
+        pytest.param("{further_than_hours: 24}", False, id="the schedule is near"),
+    ],
+)
+async def test_it_is_started_once_where_the_rule_and_the_schedule_say_so(first_backup, started):
+    house = house_of(first_backup)
+
+    row = await enrolled(house)
+    await house.event(VM.id, cause=Cause.OPERATOR)
+    await house.play(ENOUGH)
+
+    assert row.state is State.ENROLLED
+    assert house.backup.calls["back_up_now"] == started
+    if started:
+        ((item, request, keep_until),) = house.backup.backups
+        assert (item, request) == (ITEM, row.backup_job)
+        kept = worlds.policies(VAULT)[0].retention.daily_days
+        assert (
+            timedelta(0)
+            <= house.clock.now() + timedelta(days=kept) - keep_until
+            < timedelta(hours=1)
+        )
+        assert row.until == row.deadline
+
+
+async def test_nobody_is_told_and_nothing_else_is_written():
+    house = house_of("always")
+    await enrolled(house)
+    assert house.notices.reported == []
+    assert house.sent(VM.id) == 1
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        pytest.param({"state": ProtectionState.PROTECTED}, id="protected"),
+        pytest.param({"state": ProtectionState.PENDING, "last_recovery_point": worlds.NOW}, id="a point"),
+        pytest.param({"state": ProtectionState.PENDING, "last_backup": worlds.NOW}, id="a failed backup"),
+    ],
+)  # fmt: skip
+async def test_it_is_never_started_after_any_backup(changes):
+    house = house_of("always")
+    house.backup.put(worlds.item(VAULT, VM, **changes))
+
+    await enrolled(house)
+
+    assert house.backup.calls["back_up_now"] == 0
+
+
+async def test_an_index_that_is_older_than_the_first_backup_starts_no_second_one():
+    house = house_of("always")
+    house.backup.put(worlds.item(VAULT, VM, state=ProtectionState.PENDING))
+    await house.index.named(VM.id)
+    house.backup.put(worlds.item(VAULT, VM, last_recovery_point=worlds.NOW))
+
+    await enrolled(house)
+
+    assert house.backup.calls["back_up_now"] == 0
+
+
+async def test_protection_made_by_hand_that_waits_for_its_first_backup_gets_it_too():
+    house = house_of("always")
+    house.backup.put(worlds.item(VAULT, VM, state=ProtectionState.PENDING))
+
+    await enrolled(house)
+
+    assert house.backup.calls["back_up_now"] == 1
+
+
+async def test_observe_mode_starts_nothing():
+    house = house_of("always", MODE="observe")
+    house.backup.put(worlds.item(VAULT, VM, state=ProtectionState.PENDING))
+
+    await enrolled(house)
+
+    assert house.backup.calls["back_up_now"] == 0
+
+
+async def test_a_throttle_is_waited_out():
+    house = house_of("always")
+    busy = fault("ResourceRequestsThrottled", status=429, disposition=Disposition.DEFER)
+    house.backup.fail_reads("back_up_now", busy, times=2)
+
+    row = await enrolled(house, 1500)
+
+    assert (row.state, len(house.backup.backups)) == (State.ENROLLED, 1)
+    assert row.backup_job == house.backup.backups[0][1]
+
+
+async def test_a_refusal_leaves_the_vm_to_its_schedule():
+    house = house_of("always")
+    runs = fault("UserErrorBackupOperationInProgress", status=400, disposition=Disposition.PARK)
+    house.backup.fail_reads("back_up_now", runs)
+
+    row = await enrolled(house, 1500)
+
+    assert (row.state, row.until) == (State.ENROLLED, row.deadline)
+    assert house.backup.calls["back_up_now"] == 1
+    assert house.notices.reported == []
+
+
+async def test_a_crash_before_the_answer_starts_no_second_one():
+    house = house_of("always")
+    house.backup.fail_reads("back_up_now", Killed())
+
+    row = await enrolled(house, 2000)
+
+    assert house.kills == 1
+    assert (row.state, row.until, row.claim) == (State.ENROLLED, row.deadline, None)
+    assert house.backup.calls["back_up_now"] == 1
+
+
+async def test_a_vm_that_is_enrolled_anew_gets_another_first_backup():
+    house = house_of("always")
+    await enrolled(house)
+    house.backup.stored.clear()
+    house.index.forget()
+    await house.play(7200, step=60)
+    await enrolled(house, 1500)
+
+    assert (await house.row(VM.id)).state is State.ENROLLED
+    assert house.backup.calls["back_up_now"] == 2
