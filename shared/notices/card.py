@@ -11,7 +11,7 @@ import json
 from typing import Any
 
 from shared.notices.shrinking import STEPS
-from shared.notices.view import FindingView, Group, View
+from shared.notices.view import FindingView, Group, RemedyView, View
 from shared.notices.words import Words
 
 LARGEST = 20_000  # bytes of the whole message; Teams takes 28 KB, a client measured 21 (facts §9.1)
@@ -124,18 +124,26 @@ def _finding(finding: FindingView, words: Words) -> Block:
                 spacing="Small",
             )
         )
-        for label, command in ((remedy.shell, remedy.az), ("label.powershell", remedy.powershell)):
-            if command:
-                items += [
-                    _text(words.say(label), subtle=True),
-                    _rich(_run(command, fontType="Monospace"), spacing="None"),
-                ]
+        items += _commands(remedy, words)
     if finding.source:
         code = f"{finding.code} · {words.say('label.source')}: {finding.source}"
     else:
         code = finding.code
     items.append(_text(code, subtle=True))
     return {"type": "Container", "separator": True, "items": items}
+
+
+def _commands(remedy: RemedyView, words: Words) -> list[Block]:
+    """Give the commands to paste, each under the name of its shell."""
+    return [
+        block
+        for label, command in ((remedy.shell, remedy.az), ("label.powershell", remedy.powershell))
+        if command
+        for block in (
+            _text(words.say(label), subtle=True),
+            _rich(_run(command, fontType="Monospace"), spacing="None"),
+        )
+    ]
 
 
 def _group(group: Group, words: Words) -> Block:
@@ -145,8 +153,7 @@ def _group(group: Group, words: Words) -> Block:
     if group.finding and group.finding.remedies:
         first = group.finding.remedies[0]
         items.append(_labelled(words.say("label.remedy"), first.text))
-        if first.az:
-            items.append(_rich(_run(first.az, fontType="Monospace"), spacing="None"))
+        items += _commands(first, words)
     for one in group.members:
         run = _run(one.name, weight="Bolder")
         if one.url:

@@ -36,7 +36,7 @@ LOOKS = {
     "dark": {"color_scheme": "dark", "viewport": {"width": 900, "height": 900}},
     "narrow": {"color_scheme": "light", "viewport": {"width": 360, "height": 800}},
 }
-SHOWN = ("opened", "resolved", "digest")
+SHOWN = ("opened", "reminder", "escalation", "resolved", "digest")
 
 pytestmark = [
     pytest.mark.browser,
