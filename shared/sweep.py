@@ -52,6 +52,17 @@ async def tick(ports: Ports) -> int:
     last = await ports.ledger.noted("sweep-started")
     if last and now - datetime.fromisoformat(last) < every:
         return released
+    try:
+        await _start(ports, now)
+    except AzureFault as fault:
+        if not _passes(fault):
+            raise
+        telemetry.wide("sweep.put_off", operation=fault.operation, code=fault.code)
+    return released
+
+
+async def _start(ports: Ports, now: datetime) -> None:
+    """Send the first page of every subscription that is not being walked."""
     await onboarding.visible(ports, now)
     for subscription in await ports.estate.subscriptions():
         walk = await _walk(ports, subscription)
@@ -61,7 +72,11 @@ async def tick(ports: Ports) -> int:
             SweepPage(subscription=subscription, sweep=uuid4().hex, started_at=now)
         )
     await ports.ledger.note("sweep-started", now.isoformat())  # last: one page too many is harmless
-    return released
+
+
+def _passes(fault: AzureFault) -> bool:
+    """Tell whether the next tick or try may do better by itself."""
+    return fault.disposition in {Disposition.DEFER, Disposition.RETRY}
 
 
 async def release_due(ports: Ports, now: datetime) -> int:
@@ -95,8 +110,7 @@ async def sweep(ports: Ports, page: SweepPage) -> None:
     try:
         await _page(ports, page, walk, before, room)
     except AzureFault as fault:
-        passes = fault.disposition in {Disposition.DEFER, Disposition.RETRY}
-        if passes and page.tries < TRIES:
+        if _passes(fault) and page.tries < TRIES:
             again = replace(page, tries=page.tries + 1)
             await _put_off(ports, again, walk, fault.retry_after or PASSING * again.tries)
             return

@@ -107,12 +107,12 @@ class Life(Town):
             deed()
         for event in self.published():
             match self.chance.random():
-                case lot if lot < 0.06:
-                    self.did["event lost"] += 1
                 case lot if lot < 0.15:
+                    self.did["event lost"] += 1
+                case lot if lot < 0.25:
                     late = timedelta(minutes=self.chance.randint(1, 40))
                     self.late.append((self.clock.now() + late, event))
-                case lot if lot < 0.25:
+                case lot if lot < 0.35:
                     await self.announce(event, event)
                 case _:
                     await self.announce(event)

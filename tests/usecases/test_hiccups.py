@@ -45,3 +45,16 @@ async def test_an_outage_of_an_hour_is_asked_every_two_minutes_and_then_it_goes_
     while not house.sent(VM.id):
         await house.play(10)
     assert house.clock.now() - began <= timedelta(minutes=2, seconds=10)
+
+
+async def test_a_sweep_that_cannot_start_yet_is_no_failure_and_starts_a_minute_later():
+    house = House()
+    house.machines.add(VM)
+    house.estate.failing = fault("ResourceRequestsThrottled", status=429)
+    await house.play(120)
+    assert house.failures == 0
+    assert await house.ledger.noted("sweep-started") == ""
+
+    house.estate.failing = None
+    await house.play(60)
+    assert await house.ledger.noted("sweep-started") != ""
