@@ -1,11 +1,11 @@
 """Builds the deployment package: the same bytes from the same sources, anywhere, any time.
 
-    python -m packaging_tools.build [--to FOLDER] [--bytecode] [--with-dependencies]
+    python -m packaging_tools.build [--to FOLDER] [--sources-only] [--with-dependencies]
 
-The last line printed is the zip's path. Without options it holds sources only and Azure installs
-`requirements.txt` (remote build). ``--bytecode`` adds compiled modules that are not checked against
-their sources (measured in `bench/` before anybody keeps it). ``--with-dependencies`` puts the
-pinned and hashed requirements inside, for a network whose builds cannot reach a package index.
+The last line printed is the zip's path. It holds the sources and beside them compiled modules that
+are not checked against them (docs/adr/0007): an instance compiles nothing when it starts. Azure
+installs `requirements.txt` (remote build); ``--with-dependencies`` puts the pinned and hashed
+requirements inside, compiled as well, for a network whose builds cannot reach a package index.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ _PLACE = PurePosixPath(".python_packages/lib/site-packages")  # where the worker
 _LOCAL = {"RECORD", "INSTALLER", "REQUESTED", "direct_url.json"}
 
 
-def build(folder: Path, *, bytecode: bool = False, dependencies: bool = False) -> Path:
+def build(folder: Path, *, bytecode: bool = True, dependencies: bool = False) -> Path:
     """Write the package into a folder and give its path."""
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="package-") as scratch:
         members = {PurePosixPath(path.as_posix()): ROOT / path for path in product()}
-        if bytecode:
-            members |= dict(_compiled(members, Path(scratch) / "bytecode"))
         if dependencies:
             members |= dict(_installed(Path(scratch) / "site"))
+        if bytecode:
+            members |= dict(_compiled(members, Path(scratch) / "bytecode"))
         return _zipped(members, folder / NAME)
 
 
@@ -89,12 +89,12 @@ def main() -> None:
     """Build and print the path last."""
     parser = argparse.ArgumentParser(description="Builds the deployment package.")
     parser.add_argument("--to", type=Path, default=TO, help="folder (default build/package)")
-    parser.add_argument("--bytecode", action="store_true", help="add unchecked compiled modules")
+    parser.add_argument("--sources-only", action="store_true", help="leave compiled modules out")
     parser.add_argument(
         "--with-dependencies", action="store_true", help="put the pinned requirements inside"
     )
     asked = parser.parse_args()
-    path = build(asked.to, bytecode=asked.bytecode, dependencies=asked.with_dependencies)
+    path = build(asked.to, bytecode=not asked.sources_only, dependencies=asked.with_dependencies)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     with zipfile.ZipFile(path) as package:
         said = f"{len(package.namelist())} files, {path.stat().st_size:,} bytes, sha256 {digest}"

@@ -26,10 +26,9 @@ SEED = {"subscriptions": [{"subscriptionId": S}], "timeline": [{"at": 0, "put": 
 
 @pytest.mark.e2e
 @pytest.mark.timeout(90)
-@pytest.mark.parametrize("bytecode", [False, True], ids=["sources", "bytecode"])
-async def test_an_event_is_taken_and_looked_into_by_the_packaged_app(tmp_path, bytecode):
+async def test_an_event_is_taken_and_looked_into_by_the_packaged_app(tmp_path):
     app = tmp_path / "app"
-    with zipfile.ZipFile(build(tmp_path, bytecode=bytecode)) as package:
+    with zipfile.ZipFile(build(tmp_path)) as package:
         package.extractall(app)
 
     async with up_running(seed=SEED, app=app, rules=ROOT / "rules.sample.yaml", speed=10) as estate:
