@@ -29,6 +29,7 @@ from simulator.host.fleet import HOST_URL, Fleet, FleetOptions
 from simulator.host.ledger import Invocation
 from simulator.host.storage import Storage
 from simulator.inbox import TEAMS_PATH, inboxes_of
+from simulator.inbox_cloud import TOPIC_PATH
 from simulator.seeds import plant
 from simulator.server import Simulator, running
 from simulator.world import START, SYSTEM, World
@@ -208,13 +209,15 @@ async def up_running(
     kill_at: str = "",
     log: Path | None = None,
     grants: Sequence[str] = role.FEATURES,
+    cloud_channels: bool = False,
 ) -> AsyncIterator[Estate]:
     """Run everything until the block ends.
 
     ``settings`` override the app's; ``kill_at`` and ``probe`` are the host's (see
     :mod:`simulator.host.probe`); ``log`` takes what instances write to stdout and stderr.
     The app's identity has these blocks of the service's role and no more, unless the seed assigns
-    roles itself.
+    roles itself. ``cloud_channels`` adds mail through Communication Services, before SMTP, and a
+    topic for outcomes.
     """
     if speed > FASTEST:
         raise ValueError(f"at most {FASTEST:g}x: storage hides messages in real, whole seconds")
@@ -228,6 +231,8 @@ async def up_running(
             role.grant(sim.world, sim.identity["principalId"], role.actions(grants))
         azurite = await stack.enter_async_context(Azurite())
         told = {**app_settings(sim, azurite, rules, workers), **(settings or {})}
+        if cloud_channels:
+            told |= {"ACS_ENDPOINT": sim.arm_url, "TOPIC_ENDPOINT": sim.arm_url + TOPIC_PATH}
         fleet = await stack.enter_async_context(
             Fleet(
                 FleetOptions(
