@@ -5,6 +5,7 @@ Gathers like a reconcile does and changes nothing. Used by the HTTP API, the pag
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -73,10 +74,23 @@ async def explanation(ports: Ports, vm: ArmId) -> Explained:
         state=row.state if row is not None else "",
         row=row,
         explanation=explain(
-            snapshot, rules, verdict, now, state=row.state if row is not None else None
+            snapshot,
+            rules,
+            verdict,
+            now,
+            state=row.state if row is not None else None,
+            jobs=tuple(_jobs(row)) if row is not None else (),
         ),
         decision=verdict.kind,
     )
+
+
+def _jobs(row: Row) -> Iterator[str]:
+    """Name the jobs behind a VM, as the vault's list of jobs knows them (row S7)."""
+    if row.job:
+        yield f"latest change: {row.job}, in vault {row.vault.rpartition('/')[2]}"
+    if row.backup_job:
+        yield f"first backup, started by us: activity {row.backup_job}"
 
 
 def _unseen(

@@ -48,6 +48,13 @@ def markdown() -> str:
         )
         parts.append(f"## {part['title']}\n\n" + table(("#", "in", "asks", "here", "rows"), rows))
     parts.append(
+        "## Today's support matrix, row by row\n\nIn the order of the contract facts, §3.\n\n"
+        + table(
+            ("#", "about", "here"),
+            ((row["n"], row["says"], answer(row)) for row in content["matrix"]),
+        )
+    )
+    parts.append(
         "## Where they contradict each other, or today\n\n"
         + table(
             ("topic", "statements", "what decides"),

@@ -61,6 +61,7 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     findings: tuple[Finding, ...]
     caveats: tuple[Finding, ...]
     portal: str = ""  # the portal's words for the present state
+    jobs: tuple[str, ...] = ()  # behind the latest change and the first backup
 
 
 def explain(
@@ -70,8 +71,9 @@ def explain(
     now: datetime,
     *,
     state: State | None = None,
+    jobs: tuple[str, ...] = (),
 ) -> Explanation:
-    """Explain a verdict. ``state`` is the ledger's, for the portal's words beside ours."""
+    """Explain a verdict. ``state`` and ``jobs`` are the ledger's."""
     policy = _policy(snapshot, verdict)
     return Explanation(
         vm=str(snapshot.id),
@@ -88,6 +90,7 @@ def explain(
         findings=verdict.findings,
         caveats=caveats(snapshot, policy, now) if _asked(verdict) else (),
         portal=PORTAL_WORDS.get(state, "") if state else "",
+        jobs=jobs,
     )
 
 
@@ -235,6 +238,7 @@ def as_text(explanation: Explanation) -> str:
     lines += _section("Chosen because", explanation.why)
     if explanation.policy:
         lines += _section("Policy", (explanation.policy,))
+    lines += _section("Jobs", explanation.jobs)
     lines += ["", "Checklist"]
     for point in explanation.checklist:
         lines.append(f"  [{point.mark}] {point.step}: {point.words}")
