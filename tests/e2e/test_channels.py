@@ -104,6 +104,7 @@ async def test_each_channel_tells_of_a_blocked_vm_and_of_its_end(estate):
     for body in vault_there():
         reply = estate.put(body)
         assert reply.status in {200, 201, 202}, reply
+    estate.advance(1200)  # the list of vaults is looked at anew
     await estate.wait_until(
         lambda: {"Enrolled", "Resolved"} <= {*boxes.outcomes(0)} & {*boxes.outcomes(1)},
         PATIENCE,
