@@ -7,7 +7,7 @@ what was done is a `PersonDecision` in the caller's name (`shared/wishes.py`).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 from urllib.parse import quote
 
 from shared.domain.ids import ArmId
@@ -32,6 +32,7 @@ class Act:
     text: str
     reason: bool = True
     until: str = ""  # "", "optional" or "needed"
+    days: int = 0  # after which it ends unless another end is given; 0: no end is proposed
     policy: bool = False
     old_too: bool = False
 
@@ -63,6 +64,7 @@ ACTS: dict[str, Act] = {
         title="Snooze its notice",
         text="Nobody is reminded of the present causes until then. A new cause is told.",
         until="needed",
+        days=7,
     ),
     "consent-weaker": Act(
         kind=DecisionKind.CONSENT_WEAKER,
@@ -143,7 +145,7 @@ def _form(
     error: str = "",
     given: object = None,
 ) -> Answer:
-    deed = ACTS.get(what)
+    deed, now = ACTS.get(what), desk.ports.clock.now()
     if deed is None:
         text = "There is no such action."
         return page("stopped.html", status=404, title="Not here", text=text, link="")
@@ -155,11 +157,16 @@ def _form(
         deed=deed,
         key=key,
         error=error,
-        given=given or {},
+        given=given or _proposed(deed, now),
         caller=caller,
-        now=desk.ports.clock.now(),
+        now=now,
         settings=desk.ports.settings,
     )
+
+
+def _proposed(deed: Act, now: datetime) -> dict[str, str]:
+    """Fill in the end that most people want; notices speak of it."""
+    return {"until": f"{now + timedelta(days=deed.days):%Y-%m-%d}"} if deed.days else {}
 
 
 def _until(text: str) -> datetime | None:

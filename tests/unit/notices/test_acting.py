@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import timedelta
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
@@ -73,3 +74,13 @@ async def test_who_is_signed_in_sees_the_page_and_changes_nothing_by_looking():
 
 def untouched(page: Counter) -> bool:
     return not page.house.queues.sent and not page.hush.snoozed
+
+
+async def test_snoozing_proposes_the_seven_days_a_notice_speaks_of():
+    assert "7 days" in Words("en").say("foot.acting")
+    kim = Counter()
+    await kim.sign_in()
+    vm = "/subscriptions/11111111-2222-4333-8444-555555555555/resourceGroups/rg/providers/"
+    asked = f"/api/coverage/act?what=snooze&id={vm}Microsoft.Compute/virtualMachines/vm"
+    week = kim.house.clock.now() + timedelta(days=7)
+    assert f'value="{week:%Y-%m-%d}"' in await kim.text(asked)
