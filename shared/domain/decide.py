@@ -97,27 +97,27 @@ def _matched(
             decision, more = refused or found
         ready = check(snapshot, rules, match, chosen)
         advice = tuple(one for one in ready if one.severity is Severity.ADVISORY)
-        return _verdict(rules, decision, (*findings, *more, *advice), match, why)
+        return _verdict(rules, decision, (*findings, *more, *advice), match, why, chosen)
     findings = (*findings, *check(snapshot, rules, match, chosen))
     if _has(findings, Severity.BLOCKER, Severity.NEEDS_ENHANCED):
-        return _verdict(rules, Block(), findings, match, why)
+        return _verdict(rules, Block(), findings, match, why, chosen)
     if match.not_before is not None and now < match.not_before:
         decision = Wait(until=match.not_before, why=match.young_because)
-        return _verdict(rules, decision, findings, match, why)
+        return _verdict(rules, decision, findings, match, why, chosen)
     if isinstance(placed, Later):
         decision = Wait(until=placed.until, why=placed.why)
-        return _verdict(rules, decision, findings, match, why)
+        return _verdict(rules, decision, findings, match, why, chosen)
     if (passing := _passing(findings, snapshot, match, now)) is not None:
-        return _verdict(rules, passing, findings, match, why)
+        return _verdict(rules, passing, findings, match, why, chosen)
     if chosen is None:
         return _verdict(rules, Block(), (*findings, _unplaced()), match, why)
     if failed := after_failure(snapshot, people, now, chosen.vault.id):
         decision, more = failed
-        return _verdict(rules, decision, (*findings, *more), match, why)
+        return _verdict(rules, decision, (*findings, *more), match, why, chosen)
     if (denied := _denied(snapshot, chosen, people)) is not None:
-        return _verdict(rules, Block(), (*findings, denied), match, why)
+        return _verdict(rules, Block(), (*findings, denied), match, why, chosen)
     enroll = Enroll(vault=chosen.vault, policy=chosen.policy, excluded_luns=chosen.excluded_luns)
-    return _verdict(rules, enroll, findings, match, why)
+    return _verdict(rules, enroll, findings, match, why, chosen)
 
 
 def _passing(
@@ -195,6 +195,7 @@ def _verdict(
     findings: Iterable[Finding] = (),
     match: Match | None = None,
     why: tuple[str, ...] = (),
+    place: Place | None = None,
 ) -> Verdict:
     options = match.options if match is not None else _BUILT_IN
     return Verdict(
@@ -207,4 +208,5 @@ def _verdict(
         rules_version=rules.version,
         deadline_hours=options.deadline_hours,
         first_backup_after=options.first_backup_after,
+        policy=place.policy if place is not None else None,
     )

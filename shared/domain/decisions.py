@@ -124,6 +124,7 @@ class Verdict:
         rules_version: version of the rules that decided.
         deadline_hours: hours after its schedule that the first recovery point may take.
         first_backup_after: hours that the schedule must be away for us to start it; None: never.
+        policy: what the rules choose for the VM, also while something stands in the way.
 
     """
 
@@ -136,6 +137,7 @@ class Verdict:
     rules_version: str = ""
     deadline_hours: int = 6
     first_backup_after: int | None = None
+    policy: Policy | None = None
 
     @property
     def kind(self) -> str:

@@ -211,7 +211,7 @@ def _policy(snapshot: Snapshot, verdict: Verdict) -> Policy | None:
             known = snapshot.policies.get(item.vault.key, ())
             return next((one for one in known if one.id == item.policy), None)
         case _:
-            return None
+            return verdict.policy
 
 
 def _first_backup(policy: Policy | None, now: datetime, what: str = "First backup") -> str:

@@ -25,6 +25,17 @@ default: nothing
 """
 
 
+DAILY = '{name: p-daily, kind: standard, schedule: {daily: "23:00"}, keep: {days: 30}}'
+WEEKLY = (
+    '{name: p-weekly, kind: enhanced, schedule: {weekly: {days: Sunday, at: "22:00"}},'
+    " instant_restore_days: 3, keep: {weekly: {weeks: 8, days: Sunday}}}"
+)
+VAULT = (
+    "{subscription: 11111111-1111-4111-8111-111111111111, group: rg, name: rsv-1, region: eastus}"
+)
+LAB = "{name: lab, when: {names: a}, owner: me@x, reason: because, expires: 2027-01-01}"
+
+
 def problems(text: str) -> list[str]:
     with pytest.raises(BadRules) as caught:
         parse(text, "r.yaml")
@@ -336,6 +347,48 @@ def test_whatever_is_done_to_a_file_each_problem_has_a_line_and_a_column(at, len
             id="unknown finding code",
         ),
         pytest.param("default: nothing", "default:", "default has no value", id="value forgotten"),
+        pytest.param(
+            "default: nothing",
+            f"default: nothing\ndeclared: {{policies: [{DAILY}, {DAILY.replace('p-daily', 'P-Daily')}]}}",
+            "r.yaml:9:109: error: a second policy is called 'P-Daily'",
+            id="duplicate policies",
+        ),
+        pytest.param(
+            "default: nothing",
+            f"default: nothing\ndeclared: {{policies: [{WEEKLY}]}}",
+            "instant_restore_days: cannot be 3 with this schedule (5 to 30)",
+            id="too few days of instant restore for weekly backups",
+        ),
+        pytest.param(
+            "default: nothing",
+            f"default: nothing\ndeclared: {{vaults: [{VAULT.replace('rsv-1', '1rsv')}]}}",
+            "'1rsv' is no vault name (2-50 letters",
+            id="name of a declared vault",
+        ),
+        pytest.param(
+            "default: nothing",
+            f"default: nothing\ndeclared: {{vaults: [{VAULT.replace('11111111', 'prod')}]}}",
+            "is no subscription id",
+            id="subscription of a declared vault",
+        ),
+        pytest.param(
+            "default: nothing",
+            "default: nothing\nnew_vaults: {subscription: prod}",
+            "r.yaml:9:28: error: 'prod' is no subscription id",
+            id="subscription of new vaults",
+        ),
+        pytest.param(
+            "default: nothing",
+            "default: nothing\nnotices: {routes: [{name: a, to: owner}, {name: A, to: owner}]}",
+            "a second route is called 'A'",
+            id="duplicate routes",
+        ),
+        pytest.param(
+            "default: nothing",
+            f"default: nothing\nexclusions: [{LAB}, {LAB}]",
+            "a second exclusion is called 'lab'",
+            id="duplicate exclusions",
+        ),
     ],
 )
 def test_a_mistake_is_named_with_its_place_and_the_nearest_right_word(
