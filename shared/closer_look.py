@@ -82,7 +82,9 @@ async def _network(ports: Ports, vm: Vm) -> NetworkPath:
     except AzureFault as fault:
         return _unknown(f"the network could not be read: {fault.code or fault.status}")
     path = of_vm(network_path(one, vm.location) for one in found)
-    return path or _unknown("no network interface with an address was found")
+    if path is None:
+        return _unknown("no network interface with an address was found")
+    return replace(path, lost=tuple(words for one in found for words in one.lost))
 
 
 def _unknown(why: str) -> NetworkPath:

@@ -63,6 +63,7 @@ class ArmNetworks:
             else await self._kept(self._routes, subnet.route_table, "routes.get", parse_routes),
             application_groups=interface.application_groups,
             service_endpoints=subnet.service_endpoints,
+            lost=interface.lost,
         )
 
     async def _nsg(self, nsg: ArmId | None) -> Nsg | None:

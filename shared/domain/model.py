@@ -164,6 +164,7 @@ class NetworkPath:
     remedy_az: str = ""
     remedy_powershell: str = ""
     nsg: str = ""
+    lost: tuple[str, ...] = ()  # settings of the interfaces that a restore does not bring back
 
 
 # --- vaults, policies, items ---------------------------------------------------------------------

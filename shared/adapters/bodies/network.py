@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from shared.adapters.bodies.reading import (
@@ -31,6 +31,7 @@ class Interface:
     subnet: ArmId
     nsg: ArmId | None
     application_groups: tuple[str, ...]
+    lost: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,8 +62,21 @@ def parse_interface(body: Body) -> Interface | None:
             subnet=subnet,
             nsg=nsg,
             application_groups=tuple(group for row in groups if (group := text(row, "id"))),
+            lost=tuple(dict.fromkeys(_lost(configured))),
         )
     return None
+
+
+def _lost(configured: Sequence[Body]) -> Iterator[str]:
+    """Name what a restore through the portal does not bring back (row S20)."""
+    for one in configured:
+        for pool in rows(one, "properties", "loadBalancerBackendAddressPools"):
+            parts = text(pool, "id").split("/")
+            yield f"pool {parts[-1]} of load balancer {parts[-3] if len(parts) > 2 else 'unknown'}"
+        if same(text(one, "properties", "privateIPAllocationMethod"), "Static"):
+            yield f"fixed address {text(one, 'properties', 'privateIPAddress')}"
+        if public := text(one, "properties", "publicIPAddress", "id"):
+            yield f"public address {public.rpartition('/')[2]}"
 
 
 def parse_subnet(body: Body) -> Subnet:

@@ -71,6 +71,7 @@ class Network:
     routes: tuple[Route, ...] = ()
     application_groups: tuple[str, ...] = ()  # of the interface
     service_endpoints: frozenset[str] = field(default_factory=frozenset)  # Microsoft.Storage ...
+    lost: tuple[str, ...] = ()  # what a restore does not bring back: pools, fixed addresses
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

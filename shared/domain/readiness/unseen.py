@@ -7,6 +7,7 @@ the service replaces warned of these; nothing here changes a decision.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 
 from shared.domain.catalogue import finding
@@ -95,6 +96,11 @@ def caveats(snapshot: Snapshot, policy: Policy | None, now: datetime) -> tuple[F
     if vm is None:
         return ()
     found = [caveat for of in _CAVEATS if (caveat := of(vm)) is not None]
+    if snapshot.network is not None and (lost := snapshot.network.lost):
+        found = [
+            replace(c, evidence="; ".join(lost[:8])) if c.code == _NETWORK.code else c
+            for c in found
+        ]
     if policy is not None and (shift := daylight_saving(policy, now)) is not None:
         found.append(shift)
     return tuple(found)

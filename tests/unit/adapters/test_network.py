@@ -79,6 +79,25 @@ async def test_vms_of_one_subnet_cost_one_call_each_for_the_subnet_and_its_group
     assert len(wire.sent) == 7  # a rule that was changed is seen within the hour
 
 
+def test_what_a_restore_does_not_bring_back_is_read_from_the_interface():
+    balancer = f"{SUBNET.split('/providers')[0]}/providers/Microsoft.Network/loadBalancers/lb"
+    first = {
+        "primary": True,
+        "subnet": {"id": SUBNET},
+        "privateIPAddress": "10.0.0.4",
+        "privateIPAllocationMethod": "Static",
+        "loadBalancerBackendAddressPools": [{"id": f"{balancer}/backendAddressPools/web"}],
+    }
+    second = {"privateIPAllocationMethod": "Dynamic", "publicIPAddress": {"id": "/x/pip-1"}}
+    body = {"properties": {"ipConfigurations": [{"properties": first}, {"properties": second}]}}
+
+    assert parse_interface(body).lost == (
+        "pool web of load balancer lb",
+        "fixed address 10.0.0.4",
+        "public address pip-1",
+    )
+
+
 async def test_a_text_that_is_no_interface_is_passed_over():
     vm = replace(connected(4), nics=("classic", *connected(4).nics))
 

@@ -8,7 +8,7 @@ import pytest
 from shared.domain.catalogue import CATALOGUE
 from shared.domain.daylight import Change, daylight, next_change
 from shared.domain.findings import Severity
-from shared.domain.model import OsType
+from shared.domain.model import NetworkPath, OsType, Reachability
 from shared.domain.readiness import caveats
 from shared.domain.readiness.unseen import consistency
 from tests.unit.domain.worlds import NOW, policy, snapshot, vault, vm
@@ -17,6 +17,16 @@ from tests.unit.domain.worlds import NOW, policy, snapshot, vault, vm
 def codes(body, zone="UTC") -> list[str]:
     of = policy(vault(), "gold", time_zone=zone)
     return [one.code for one in caveats(snapshot(body), of, NOW)]
+
+
+def test_what_the_interfaces_show_of_a_restore_is_the_evidence() -> None:
+    seen = NetworkPath(
+        answer=Reachability.ALLOWED, decided_by="x", lost=("pool a of load balancer b",)
+    )
+    by_code = {one.code: one for one in caveats(snapshot(network=seen), None, NOW)}
+    assert by_code["RESTORE_NETWORK"].evidence == "pool a of load balancer b"
+    by_code = {one.code: one for one in caveats(snapshot(), None, NOW)}
+    assert by_code["RESTORE_NETWORK"].evidence == "not visible from Azure"
 
 
 def test_every_unseen_code_is_told_to_somebody_and_none_is_more_than_advice() -> None:
