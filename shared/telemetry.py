@@ -42,7 +42,7 @@ def wide(event: str, /, **fields: object) -> None:
     if _Providers.tracer is not None:
         _log.info(event, extra={name: _plain(value) for name, value in fields.items()})
     else:
-        _log.info("%s %s", event, json.dumps(fields, default=str, ensure_ascii=False))
+        _log.info("%s %s", event, _visible(json.dumps(fields, default=str, ensure_ascii=False)))
 
 
 def count(name: str, amount: int = 1, /, **labels: str) -> None:
@@ -116,4 +116,13 @@ def _child(parent: str) -> str:
 
 
 def _plain(value: object) -> str | int | float | bool:
-    return value if isinstance(value, (str, int, float, bool)) else str(value)
+    if isinstance(value, str):
+        return _visible(value)
+    return value if isinstance(value, (int, float, bool)) else _visible(str(value))
+
+
+def _visible(text: str) -> str:
+    """Write what does not show, or cannot be encoded, as its number: a line stays one line."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in text)
