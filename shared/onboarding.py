@@ -1,7 +1,7 @@
 """Onboarding: a subscription in scope that we cannot see, or whose events never reach us.
 
-Called by `sweep`: once a day it asks whether every subscription can be seen (without a role Resource
-Graph hides rows and says nothing), and after every walk whether events announced what it found.
+Called by `sweep`: once a day, and every hour while one is missing, it asks whether every subscription
+can be seen (without a role Resource Graph hides rows and says nothing), and after every walk whether events announced what it found.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ from shared.domain.records import SweepMark
 from shared.ports import Ports
 
 FOUND_NEW = "looked: new"  # VMs of a walk that the ledger did not know
-_EVERY = timedelta(days=1)
-_NOTE = "onboarding-looked"
+_EVERY, _AGAIN = timedelta(days=1), timedelta(hours=1)  # the latter while one cannot be seen
+_NOTE = "onboarding-due"
 
 
 async def visible(ports: Ports, now: datetime) -> None:
     """Tell the operators of every subscription in the settings that the identity cannot see."""
     wanted = ports.settings.subscriptions
-    last = await ports.ledger.noted(_NOTE)
-    if not wanted or (last and now - datetime.fromisoformat(last) < _EVERY):
+    due = await ports.ledger.noted(_NOTE)
+    if not wanted or (due and now < datetime.fromisoformat(due)):
         return
     seen = {one.lower() for one in await ports.estate.subscription_tags(wanted)}
     for subscription in wanted:
@@ -36,7 +36,8 @@ async def visible(ports: Ports, now: datetime) -> None:
             f"Resource Graph does not show subscription {subscription} to the identity",
             now,
         )
-    await ports.ledger.note(_NOTE, now.isoformat())
+    missing = {one.lower() for one in wanted} - seen
+    await ports.ledger.note(_NOTE, (now + (_AGAIN if missing else _EVERY)).isoformat())
 
 
 async def announced(ports: Ports, before: SweepMark | None, mark: SweepMark) -> None:

@@ -105,11 +105,10 @@ def _rows(world: World, call: Call, query: Query, body: Mapping[str, Json]) -> I
         raise UnsupportedQueryError(f"the table '{query.table}' is not simulated")
     subscriptions = _scope(world, call, body)
     if table == CONTAINERS:
-        yield from (
-            row
-            for scope, row in container_rows(world, subscriptions)
-            if world.gateway.access.sees(call.principal, scope)
-        )
+        readable = world.gateway.access.filter_of(call.principal)
+        for scope, row in container_rows(world, subscriptions):
+            if readable(f"{row['type']}/read", scope.lower()):
+                yield row
     elif table == BACKUP:
         yield from _backup_rows(world, call, subscriptions)
     else:

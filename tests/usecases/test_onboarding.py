@@ -9,7 +9,6 @@ from tests.usecases.house import House
 
 MISSING = f"SUBSCRIPTION_NOT_ONBOARDED {worlds.OTHER_SUB}"
 SILENT = f"EVENTS_MISSING {worlds.SUB}"
-DAY = 24 * 3600
 
 
 @pytest.fixture
@@ -28,7 +27,7 @@ async def test_a_subscription_that_cannot_be_seen_is_told_until_it_is_onboarded(
     assert worlds.OTHER_SUB in house.notices.said[MISSING]
 
     house.estate.tags[worlds.OTHER_SUB] = {}
-    await house.play(DAY, step=600)
+    await house.play(2 * 3600, step=600)
     assert MISSING not in house.notices.operators
 
 
