@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,6 +16,7 @@ from ops.printing import Exit, Output, say, show
 from ops.rehearsal import decisions
 from ops.session import Session, run
 from shared.domain import estate
+from shared.domain.coverage import Summary
 from shared.domain.importer import imported
 from shared.domain.lint import Known, lint
 from shared.domain.rules import Rules, parse
@@ -63,16 +66,19 @@ def lint_rules(
             policies={
                 vault.id.key: await session.ports.directory.policies(vault.id) for vault in vaults
             },
-            regions=frozenset(
-                cell.region
-                for summary in await session.ports.coverage.summaries()
-                for cell in summary.cells
-                if cell.region
-            ),
+            vms=_living(await session.ports.coverage.summaries()),
         )
         _judged(lint(rules, session.ports.clock.now(), known), output)
 
     run(settings, body)
+
+
+def _living(summaries: Iterable[Summary]) -> Counter[str]:
+    """Count the VMs of each region."""
+    found: Counter[str] = Counter()
+    for cell in (cell for summary in summaries for cell in summary.cells if cell.region):
+        found[cell.region] += cell.count
+    return found
 
 
 def _judged(problems: tuple[Problem, ...], output: Output) -> None:

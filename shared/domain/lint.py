@@ -6,6 +6,7 @@ exist, and against today. Every problem keeps its line and column.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
@@ -26,19 +27,19 @@ ENDING_SOON = timedelta(days=14)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Known:
-    """What exists. Empty parts are not checked against: nothing was asked there."""
+    """What exists; a file is held against an empty list of vaults too."""
 
-    vaults: tuple[Vault, ...] = ()
+    vaults: tuple[Vault, ...]
     policies: Mapping[str, tuple[Policy, ...]] = field(default_factory=dict)  # vault key ->
-    regions: frozenset[str] = frozenset()  # where VMs live
+    vms: Mapping[str, int] = field(default_factory=dict)  # region -> VMs that live there
 
 
 def lint(rules: Rules, now: datetime, known: Known | None = None) -> tuple[Problem, ...]:
     """Give the file's own warnings and everything the estate and the date add, in file order."""
     found = [*rules.warnings, *_exclusions(rules, now.astimezone(UTC).date()), *_clocks(rules, now)]
-    if known is not None and known.vaults:
+    if known is not None:
         found += [*_vaults(rules, known), *_policies(rules, known)]
-    if known is not None and known.regions:
+    if known is not None and known.vms:
         found += [*_regions(rules, known), *_uncovered(rules, known)]
     return tuple(sorted(found, key=lambda one: (one.line, one.column)))
 
@@ -132,7 +133,7 @@ def _policies(rules: Rules, known: Known) -> Iterator[Problem]:
 
 
 def _regions(rules: Rules, known: Known) -> Iterator[Problem]:
-    regions = {region_of(region) for region in known.regions}
+    regions = {region_of(region) for region in known.vms}
     regions |= {region_of(vault.location) for vault in known.vaults}
     for path, selector in selectors(rules.content):
         for at, region in enumerate(selector.regions):
@@ -143,13 +144,22 @@ def _regions(rules: Rules, known: Known) -> Iterator[Problem]:
 
 
 def _uncovered(rules: Rules, known: Known) -> Iterator[Problem]:
-    """Name regions with VMs and without a vault of the first set (row S1)."""
-    for name, vaults in list(rules.content.vaults.items())[:1]:
-        covered = {region_of(vault.location) for vault in members(vaults, known.vaults)}
-        missing = sorted({region_of(region) for region in known.regions} - covered)
-        if missing:
-            yield _say(
-                rules,
-                ("vaults", name),
-                f"vault set {name} has no vault in {', '.join(missing)}, where VMs are",
+    """Count the VMs of regions for which no set that some rule uses has a vault (row S1)."""
+    living: Counter[str] = Counter()
+    for region, count in known.vms.items():
+        living[region_of(region)] += count
+    in_use = (*rules.rules, *([rules.default] if rules.default is not None else []))
+    for sets in dict.fromkeys(
+        tuple(name for name, _ in one.vaults) for one in in_use if not one.rule.ignore
+    ):
+        covered = {
+            region_of(vault.location)
+            for name in sets
+            for vault in members(rules.content.vaults[name], known.vaults)
+        }
+        if missing := sorted(region for region in living if region not in covered):
+            counted = ", ".join(
+                f"{region} ({living[region]} VM{'s' * (living[region] != 1)})" for region in missing
             )
+            names = " and ".join(sets)
+            yield _say(rules, ("vaults", sets[0]), f"no vault of {names} lies in {counted}")

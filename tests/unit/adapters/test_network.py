@@ -80,7 +80,9 @@ async def test_vms_of_one_subnet_cost_one_call_each_for_the_subnet_and_its_group
 
 
 def test_what_a_restore_does_not_bring_back_is_read_from_the_interface():
-    balancer = f"{SUBNET.split('/providers')[0]}/providers/Microsoft.Network/loadBalancers/lb"
+    balancer = (
+        f"{SUBNET.split('/providers', maxsplit=1)[0]}/providers/Microsoft.Network/loadBalancers/lb"
+    )
     first = {
         "primary": True,
         "subnet": {"id": SUBNET},

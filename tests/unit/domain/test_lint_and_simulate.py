@@ -33,7 +33,7 @@ V = vault()
 KNOWN = Known(
     vaults=(V,),
     policies={V.id.key: policies(V)},
-    regions=frozenset({"westeurope"}),
+    vms={"westeurope": 7},
 )
 
 
@@ -84,10 +84,11 @@ def with_set(text: str) -> str:
         ),
         pytest.param(
             RULES,
-            replace(KNOWN, regions=frozenset({"westeurope", "eastus", "Korea Central"})),
-            "vault set central has no vault in eastus, koreacentral, where VMs are",
+            replace(KNOWN, vms={"westeurope": 7, "eastus": 2, "Korea Central": 1}),
+            "no vault of central lies in eastus (2 VMs), koreacentral (1 VM)",
             id="region without a vault",
         ),
+        pytest.param(RULES, Known(vaults=()), "no vault fits vault set central", id="no vault at all"),
     ],
 )  # fmt: skip
 def test_what_does_not_exist_is_named_with_line_column_and_nearest_name(text, known, said) -> None:
@@ -361,3 +362,14 @@ def test_assignments_of_one_name_and_hostile_words_make_a_file_that_parses() -> 
     )
     names = [rule.name for rule in parse(made.text).content.rules]
     assert len(set(names)) == 4
+
+
+def test_a_region_is_covered_by_any_set_that_its_rule_uses() -> None:
+    text = RULES.replace("vaults:\n", "vaults:\n  far: {tags: {backup-vault: far}}\n")
+    used = text.replace("default: {}", "default: {vaults: [central, far]}").replace(
+        "    options: {trusted", "    vaults: [central]\n    options: {trusted"
+    )
+    far = vault("rsv-ne", location="northeurope", tags={"backup-vault": "far"})
+    known = Known(vaults=(V, far), vms={"westeurope": 3, "northeurope": 4})
+    said = [one.message for one in lint(parse(used), NOW, known) if "lies in" in one.message]
+    assert said == ["no vault of central lies in northeurope (4 VMs)"]

@@ -211,6 +211,12 @@ def test_whatever_is_done_to_a_file_each_problem_has_a_line_and_a_column(at, len
             id="tier that does not exist",
         ),
         pytest.param(
+            "tag: backup-tier",
+            "tag: backup-tier\n  default: golt",
+            "r.yaml:4:12: error: there is no tier 'golt' (did you mean 'gold'?)",
+            id="default tier that does not exist",
+        ),
+        pytest.param(
             "default: nothing",
             "default: {vaults: centrl}",
             "there is no vault set 'centrl' (did you mean 'central'?)",
