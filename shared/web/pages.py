@@ -17,8 +17,19 @@ from shared.web.filters import Filters
 from shared.web.http import Answer, Request, see
 from shared.web.reading import seen
 from shared.web.rendering import page
+from shared.web.view import NOT_SEEN_YET
 
 HOME = "/api/coverage"
+ANSWERS = {  # what helps where a reason and no finding stands in the way
+    "observing": "nothing is in its way: MODE=enforce enrolls it",
+    "created-before-enroll-since": "nothing is in its way: ops backfill enrolls it",
+    "vault-full-today": "goes on by itself tomorrow; another vault would be faster",
+    "vaults-full": "another vault in the region",
+    "ceiling": "goes on by itself; CHANGES_PER_HOUR and CHANGES_PER_DAY bound it",
+    "parked": "the VM's notice or ops replay list says why",
+    NOT_SEEN_YET: "is looked at next",
+}
+ELSE = "see the VM's own page"
 TOP = 10  # lines of a table before "and N more"
 JOBS_SHOWN = 200
 
@@ -40,7 +51,7 @@ async def overview(desk: Desk, request: Request, caller: Caller) -> Answer:
         settings=ports.settings,
         meaning=MEANING,
         standings=tuple(Standing),
-        catalogue=CATALOGUE,
+        answers={one.key: _answer(one.key) for one in view.overview.causes},
         bars=charts.stacked(view.overview.standings),
         trend=charts.trend(view.trend.days),
         hours=charts.hours(view.jobs, now) if view.jobs is not None else (),
@@ -50,6 +61,11 @@ async def overview(desk: Desk, request: Request, caller: Caller) -> Answer:
         late=view.health.late(now),
         rules=await _rules(ports),
     )
+
+
+def _answer(cause: str) -> str:
+    entry = CATALOGUE.get(cause)
+    return entry.answer if entry is not None else ANSWERS.get(cause, ELSE)
 
 
 async def _rules(ports: Ports) -> str:

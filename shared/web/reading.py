@@ -9,16 +9,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from shared.domain.coverage import Cell, Entry, Standing, Summary, cells, doubted
 from shared.domain.ids import virtual_machine
 from shared.domain.sheets import JobSheet, Sheet, TrendSheet, VaultSheet
-from shared.errors import Conflict
+from shared.errors import AzureFault, Conflict, Disposition
 from shared.ports import Ports
 from shared.web.filters import Filters
-from shared.web.view import Counted, Overview, considered, matching, overview
+from shared.web.view import Counted, Overview, by_tag, considered, matching, overview
 
 PAGE = 50
 AT_ONCE = 8  # subscriptions that a search reads
@@ -136,7 +136,7 @@ async def _searched(
 
     async def one(subscription: Counted) -> list[Entry]:
         async with gate:
-            return [entry async for entry in entries(ports, subscription, filters)]
+            return await entries(ports, subscription, filters)
 
     try:
         async with asyncio.TaskGroup() as group:
@@ -170,7 +170,7 @@ async def listed(
         if searched is not None:
             passing = list(searched[one.subscription])
         else:
-            passing = [entry async for entry in entries(ports, one, filters)]
+            passing = await entries(ports, one, filters)
         rows += [_found(one, entry) for entry in passing[skip : skip + PAGE - len(rows)]]
         skip = 0
         if len(rows) >= PAGE:
@@ -181,32 +181,39 @@ async def listed(
 async def every(ports: Ports, counted: Sequence[Counted], filters: Filters) -> AsyncIterator[Found]:
     """Walk all VMs that pass, for exports."""
     for one, _ in matching(counted, filters):
-        async for entry in entries(ports, one, filters):
+        for entry in await entries(ports, one, filters):
             yield _found(one, entry)
 
 
-async def entries(ports: Ports, one: Counted, filters: Filters) -> AsyncIterator[Entry]:
-    """Walk the entries of a subscription that pass; counted anew meanwhile, it is read anew."""
+async def entries(ports: Ports, one: Counted, filters: Filters) -> list[Entry]:
+    """Give the entries of a subscription that pass; counted anew meanwhile, it is read anew.
+
+    Raises:
+        AzureFault: it was counted anew each time.
+
+    """
     summary: Summary | None = one.summary
-    for attempt in range(_AGAIN):
+    for _ in range(_AGAIN):
         if summary is None:
-            return
-        given = False
+            return []
         try:
-            async for block in ports.coverage.entries(summary, filters.having):
-                for entry in block:
-                    if filters.keeps(
-                        entry, one.subscription, doubtful=bool(one.doubt)
-                    ) and filters.finds(entry):
-                        given = True
-                        yield entry
+            return [
+                entry
+                async for block in ports.coverage.entries(summary, filters.having)
+                for entry in block
+                if filters.keeps(entry, one.subscription, doubtful=bool(one.doubt))
+                and filters.finds(entry)
+            ]
         except Conflict:
-            if given or attempt == _AGAIN - 1:
-                raise
             latest = {found.subscription: found for found in await ports.coverage.summaries()}
             summary = latest.get(one.subscription)
-        else:
-            return
+    raise AzureFault(
+        "coverage.read",
+        status=0,
+        code="Contention",
+        message=f"{one.subscription} was counted anew {_AGAIN} times while it was read",
+        disposition=Disposition.DEFER,
+    )
 
 
 def _found(one: Counted, entry: Entry) -> Found:
@@ -226,7 +233,8 @@ def _counted(
     def found(one: Counted) -> tuple[Cell, ...]:
         return cells(searched.get(one.subscription, ()))
 
-    return overview(counted, filters, found)
+    cover = overview(counted, filters, found)
+    return replace(cover, tags=by_tag(counted, filters, searched))
 
 
 async def _parked(ports: Ports) -> int:

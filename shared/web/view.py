@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from shared.domain.coverage import (
     NO_VM,
     Cell,
+    Entry,
     Standing,
     Summary,
     doubt,
@@ -24,6 +25,7 @@ from shared.domain.records import SweepMark
 from shared.web.filters import Filters
 
 NOT_SEEN_YET = "no row yet"
+NO_VALUE = "(empty)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +84,7 @@ class Overview:
     protect_p50: float | None
     protect_p95: float | None
     counted_at: datetime | None  # the oldest count among those shown
+    tags: tuple[Part, ...] = ()  # by value of the tag that is looked for, if no value is
 
     @property
     def share(self) -> str:
@@ -220,6 +223,35 @@ class _Tally:
                 found = self.parts[name].setdefault(key, [0, 0])
                 found[0] += protected
                 found[1] += cell.count
+
+
+def by_tag(
+    counted: Iterable[Counted], filters: Filters, searched: Mapping[str, Sequence[Entry]]
+) -> tuple[Part, ...]:
+    """Count by value of the tag that is looked for; nothing if one value is."""
+    name = filters.tag.strip().lower()
+    if not name or "=" in name:
+        return ()
+    counts: dict[str, list[int]] = {}
+    for one in counted:
+        for entry in searched.get(one.subscription, ()):
+            standing = doubted(entry.standing, doubtful=bool(one.doubt))
+            if standing in NO_VM:
+                continue
+            value = next(text for key, text in entry.tags.items() if key.lower() == name)
+            pair = counts.setdefault(value.strip().lower(), [0, 0])
+            pair[0] += standing is Standing.PROTECTED
+            pair[1] += 1
+    found = [
+        Part(
+            key=value or NO_VALUE,
+            protected=pair[0],
+            of=pair[1],
+            query=filters.query(tag=f"{name}={value}"),
+        )
+        for value, pair in counts.items()
+    ]
+    return tuple(sorted(found, key=lambda part: (-part.missing, -part.of, part.key)))
 
 
 def _missing(shown: Iterable[Counted], filters: Filters, tally: _Tally) -> int:

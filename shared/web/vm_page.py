@@ -17,10 +17,12 @@ from shared.domain.explain import Explanation
 from shared.domain.findings import Finding, Severity
 from shared.domain.ids import ArmId
 from shared.domain.letters import Links
+from shared.domain.model import Tags
 from shared.domain.notices import Notice
 from shared.domain.records import DecisionKind, PersonDecision, Row
 from shared.errors import AzureFault, BadArmId, BadRules
 from shared.explaining import Explained, explanation
+from shared.ports import Ports
 from shared.settings import Settings
 from shared.web.api import machine
 from shared.web.auth import Caller, Role
@@ -76,7 +78,7 @@ async def show(desk: Desk, request: Request, caller: Caller) -> Answer:
         blockers=tuple(one for one in findings if one.severity is not Severity.ADVISORY),
         advice=_advice(findings, told),
         restore=_restore(findings, told),
-        owner=_owner(row, notice, ports.settings),
+        owner=await _owner(ports, vm, row, notice),
         notice=notice,
         decisions=tuple(reversed(decisions)),
         revoked=revoked,
@@ -116,16 +118,38 @@ def _step(finding: Finding) -> Step | None:
     return entry.step if entry is not None else None
 
 
-def _owner(row: Row | None, notice: Notice | None, settings: Settings) -> str:
-    """Say who answers for the VM: who was told, or whom its own tags name."""
+async def _owner(ports: Ports, vm: ArmId, row: Row | None, notice: Notice | None) -> str:
+    """Say who answers for the VM: who was told, or whom tags name of VM, group or subscription.
+
+    In observe mode only the operators are told, so it is the tags that say it.
+    """
+    told = ""
     if notice is not None and notice.routes:
         told = ", ".join(str(route[0]) for route in notice.routes if route)
-        return f"{told} ({notice.owner})" if notice.owner else told
-    tags = {name.lower(): value for name, value in row.tags.items()} if row is not None else {}
-    for name in settings.owner_tags:
-        if value := tags.get(name.lower()):
-            return f"{value} (tag {name})"
-    return ""
+        told = f"{told} ({notice.owner})" if notice.owner else told
+    if told and not ports.settings.observing:
+        return told
+    for level, tags in (
+        ("tag", row.tags if row is not None else {}),
+        *(await _inherited(ports, vm)),
+    ):
+        lowered = {name.strip().lower(): value for name, value in tags.items()}
+        for name in ports.settings.owner_tags:
+            if value := lowered.get(name.lower()):
+                return f"{value} ({level} {name})" + (f"; told: {told}" if told else "")
+    return told
+
+
+async def _inherited(ports: Ports, vm: ArmId) -> tuple[tuple[str, Tags], ...]:
+    """Give the tags of group and subscription; none of them while Azure does not answer."""
+    key = (vm.subscription.lower(), vm.group.lower())
+    try:
+        groups = await ports.estate.group_tags([key])
+        subscriptions = await ports.estate.subscription_tags([key[0]])
+    except AzureFault:
+        return ()
+    group, _ = groups.get(key, ({}, None))
+    return ("resource group tag", group), ("subscription tag", subscriptions.get(key[0], {}))
 
 
 def _offers(findings: tuple[Finding, ...], notice: Notice | None) -> tuple[Offer, ...]:

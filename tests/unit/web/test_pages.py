@@ -5,16 +5,19 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from datetime import timedelta
 from urllib.parse import quote
 
 import pytest
 
+from shared.domain.deliveries import Target
 from shared.domain.model import ProtectionState
+from shared.domain.notices import Notice
 from shared.domain.records import DecisionKind, Transition
 from shared.domain.sheets import SeenJob
 from shared.domain.states import State
-from shared.errors import BadRules
+from shared.errors import BadRules, Conflict
 from shared.web.exports import safe
 from tests.fakes.azure import fault
 from tests.unit.domain import worlds
@@ -172,6 +175,34 @@ async def test_search_by_tag_and_name_counts_what_it_finds():
     assert "2 VMs with" in text
 
 
+async def test_a_tag_without_a_value_is_counted_by_its_values():
+    found = await page()
+    await found.rows(
+        found.row("web-1", State.BLOCKED, tags={"team": "shop"}),
+        found.row("web-2", State.PROTECTED, tags={"Team": " Shop "}),
+        found.row("db-1", State.PROTECTED, tags={"team": "eu/data"}),
+        found.row("old", State.ORPHANED, tags={"team": "gone"}),
+        found.row("none", State.BLOCKED),
+    )
+    await found.counted()
+    text = await found.text("/api/coverage?tag=team")
+    rows = re.findall(r'">([^<]*)</a></th><td class="n">(\d+)</td><td class="n">(\d+)', text)
+
+    assert [row for row in rows if row[0] in {"shop", "eu/data", "gone"}] == [
+        ("shop", "1", "2"),
+        ("eu/data", "0", "1"),
+    ]
+    assert "Tag values" not in await found.text("/api/coverage?tag=team%3Dshop")
+
+
+async def test_what_helps_is_said_of_reasons_too():
+    found = await page()
+    await found.rows(found.row("a", State.OBSERVED, why="observing"))
+    await found.counted()
+
+    assert "MODE=enforce enrolls it" in await found.text("/api/coverage")
+
+
 async def test_a_subscription_counted_anew_while_it_is_read_is_read_again():
     found = await page()
     await found.rows(found.row("a", State.BLOCKED))
@@ -190,6 +221,29 @@ async def test_a_subscription_counted_anew_while_it_is_read_is_read_again():
     text = await found.text("/api/coverage?standing=blocked")
 
     assert text.count("/api/coverage/vm?id=") == 2
+
+
+@pytest.mark.parametrize(
+    "times, status", [pytest.param(2, 200, id="in the middle"), pytest.param(9, 503, id="always")]
+)
+async def test_a_subscription_counted_anew_in_the_middle_is_given_whole_or_not(times, status):
+    found = await page()
+    await found.rows(found.row("a", State.BLOCKED))
+    await found.counted()
+    original, left = found.house.coverage.entries, [times]
+
+    async def entries(summary, having):
+        async for block in original(summary, having):
+            yield block
+        left[0] -= 1
+        if left[0] >= 0:
+            raise Conflict("counted anew")
+
+    found.house.coverage.entries = entries
+    answer = await found.ask("/api/coverage/export.csv")
+
+    assert answer.status == status
+    assert status != 200 or answer.body.count(b'"a"') == 1
 
 
 # --- one VM --------------------------------------------------------------------------------------
@@ -222,10 +276,47 @@ async def test_a_blocked_vm_shows_verdict_checklist_evidence_and_owner():
     assert "Seen:" in text
 
 
+async def told_operators(found) -> None:
+    """In observe mode a notice goes to the operators, whoever owns the VM."""
+    routes = ((Target("smtp", "operators@contoso.example"),),)
+    notice = Notice(
+        key=VM.id.key,
+        id="1",
+        opened_at=found.house.clock.now(),
+        routes=routes,
+        owner="observe mode: operators only",
+    )
+    await found.notices.write(notice, "")
+
+
+@pytest.mark.parametrize(
+    "tags, group_tags, owner",
+    [
+        pytest.param({"owner": "ann@x.example"}, {}, "ann@x.example (tag owner)", id="its own"),
+        pytest.param(
+            {}, {"Owner": "team@x.example"}, "team@x.example (resource group tag owner)", id="group"
+        ),
+        pytest.param({}, {}, "smtp:operators@contoso.example (observe mode", id="nobody"),
+    ],
+)
+async def test_in_observe_mode_the_owner_is_told_although_the_operators_hear(
+    tags, group_tags, owner
+):
+    found = await page(MODE="observe")
+    found.house.machines.add(worlds.vm(tags=tags))
+    found.house.estate.groups[VM.id.subscription.lower(), VM.id.group.lower()] = (group_tags, "")
+    await found.rows(found.row(VM.id.name, State.BLOCKED, tags=tags))
+    await told_operators(found)
+    text = await found.text(HERE)
+
+    assert f"<dt>Owner</dt><dd>{owner}" in text
+    assert "operators@contoso.example" in text
+
+
 async def test_azure_that_does_not_answer_leaves_what_we_knew():
     found = await page()
     found.house.machines.fail(VM.id, fault("GatewayTimeout"), times=2)
-    await found.rows(found.row(VM.name, State.PROTECTED))
+    await found.rows(found.row(VM.id.name, State.PROTECTED))
     text = await found.text(HERE)
 
     assert "Azure did not answer now" in text
@@ -243,7 +334,7 @@ async def test_hostile_tags_and_reasons_are_text():
     evil = '<img src=x onerror="alert(1)">'
     found.house.machines.add(worlds.vm(tags={"<b>": evil}))
     await found.rows(
-        found.row(VM.name, State.EXCLUDED, tags={"<b>": evil}, excluded_by=evil, reason=evil)
+        found.row(VM.id.name, State.EXCLUDED, tags={"<b>": evil}, excluded_by=evil, reason=evil)
     )
     await found.counted()
     texts = [await found.text(HERE), await found.text("/api/coverage?standing=excluded")]
