@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,12 +13,13 @@ import typer
 
 from ops import options
 from ops.printing import Exit, Output, say, show
-from ops.rehearsal import decisions
+from ops.rehearsal import decisions, rehearse
 from ops.session import Session, run
 from shared.domain import estate
 from shared.domain.coverage import Summary
 from shared.domain.importer import imported
 from shared.domain.lint import Known, lint
+from shared.domain.model import Snapshot
 from shared.domain.rules import Rules, parse
 from shared.domain.rules.tree import decoded
 from shared.domain.simulate import as_text, simulate
@@ -101,9 +102,12 @@ def _problems(problems: tuple[Problem, ...], output: Output) -> None:
 def simulate_rules(
     new: Annotated[Path, typer.Argument(help="The rules file to try.")],
     estate_file: Annotated[
-        Path, typer.Option("--estate", help="An estate written by `ops export`.")
-    ],
-    old: Annotated[Path, typer.Option("--old", help="The rules to compare with.")],
+        Path | None,
+        typer.Option("--estate", help="An estate written by `ops export`; none: the live one."),
+    ] = None,
+    old: Annotated[
+        Path | None, typer.Option("--old", help="The rules to compare with; none: those in force.")
+    ] = None,
     settings: options.Settings = None,
     output: options.Format = Output.TABLE,
     *,
@@ -112,18 +116,13 @@ def simulate_rules(
     ] = False,
 ) -> None:
     """[read-only] What a change of the rules would do to an estate, before it is rolled out."""
-    before, after = _usable(old), _usable(new)
+    before, after = _usable(old) if old is not None else None, _usable(new)
 
-    def compare(people: dict[str, Any]) -> None:
+    def compare(
+        was: Rules, worlds: Iterable[Snapshot], people: dict[str, Any], now: datetime
+    ) -> None:
         try:
-            with estate_file.open("rb") as lines:
-                found = simulate(
-                    before,
-                    after,
-                    estate.read(lines),
-                    datetime.now(UTC),
-                    lambda vm: people.get(vm.key, ()),
-                )
+            found = simulate(was, after, worlds, now, lambda vm: people.get(vm.key, ()))
         except (OSError, BadMessage) as error:
             say(str(error))
             raise typer.Exit(Exit.USAGE) from error
@@ -136,14 +135,28 @@ def simulate_rules(
         ]
         show(rows, ("vm", "effect", "before", "after"), output)
 
-    if not with_decisions:
-        compare({})
+    if estate_file is not None and before is not None and not with_decisions:
+        compare(before, _exported(estate_file), {}, datetime.now(UTC))
         return
 
     async def body(session: Session) -> None:
-        compare(await decisions(session.ports))
+        ports = session.ports
+        was = before or await ports.rules.current()
+        people = await decisions(ports) if with_decisions or estate_file is None else {}
+        worlds: Iterable[Snapshot]
+        if estate_file is not None:
+            worlds = _exported(estate_file)
+        else:
+            seen = [one.snapshot async for one in rehearse(ports)]
+            worlds = [one for one in seen if one is not None]
+        compare(was, worlds, people, ports.clock.now())
 
     run(settings, body)
+
+
+def _exported(file: Path) -> Iterator[Snapshot]:
+    with file.open("rb") as lines:
+        yield from estate.read(lines)
 
 
 def import_azure_policy(

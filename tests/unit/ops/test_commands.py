@@ -163,6 +163,28 @@ def test_an_estate_is_exported_and_simulated(terminal, tmp_path):
     assert same == []
 
 
+def test_a_change_is_tried_on_the_live_estate_and_against_the_rules_in_force(terminal, tmp_path):
+    terminal.house.region()
+    terminal.house.machines.add(worlds.vm())
+    new, broken = tmp_path / "new.yaml", tmp_path / "estate.jsonl"
+    new.write_text(worlds.RULES.replace("default: {}", "default: {tier: bronze}"))
+    broken.write_text("[]")
+    found = terminal("simulate", str(new))
+
+    assert found.exit_code == 0, found.output
+    assert "1 would get another policy" in found.stdout
+    assert terminal("simulate", str(new), "--estate", str(broken)).exit_code == Exit.USAGE
+    assert terminal("simulate", str(new), "--estate", str(tmp_path / "no")).exit_code == Exit.USAGE
+
+
+@pytest.mark.parametrize("text", ["", "null", "3", "{}", '{"value": null}', "[" * 100_000])
+def test_what_is_no_list_of_assignments_is_refused(terminal, tmp_path, text):
+    file = tmp_path / "assignments.json"
+    file.write_text(text)
+
+    assert terminal("import-azure-policy", str(file)).exit_code == Exit.USAGE
+
+
 def test_lint_says_file_line_and_column_and_fails(terminal, tmp_path):
     good, bad = tmp_path / "good.yaml", tmp_path / "bad.yaml"
     good.write_text(worlds.RULES)
