@@ -3,7 +3,8 @@
 Each part costs calls and is asked for only where it can matter: the network where a rule or an
 error wants it, Azure's list of regions where no vault was found, Azure's own validation where a
 rule allows the write and nothing else stands in the way. Locks come from one list per
-subscription. All but the validation is optional: what cannot be read stays unknown.
+subscription. All of that but the validation is optional: what cannot be read stays unknown. Whether
+a VM was enrolled under another id is asked of the ledger before it is enrolled.
 """
 
 from __future__ import annotations
@@ -15,7 +16,16 @@ from shared.domain.decide import decide
 from shared.domain.decisions import Enroll
 from shared.domain.faultbook import FaultClass, class_of
 from shared.domain.ids import ArmId
-from shared.domain.model import Lock, NetworkPath, Reachability, Snapshot, Validation, Vm
+from shared.domain.model import (
+    Lock,
+    NetworkPath,
+    ProtectedItem,
+    ProtectionState,
+    Reachability,
+    Snapshot,
+    Validation,
+    Vm,
+)
 from shared.domain.network import network_path, of_vm
 from shared.domain.placement import candidates
 from shared.domain.readiness import network_wanted
@@ -23,8 +33,10 @@ from shared.domain.records import DecisionKind, PersonDecision, Row
 from shared.domain.rules import Rules
 from shared.domain.selection import Match, in_force, select
 from shared.errors import AzureFault, BadArmId
+from shared.ledger_rows import enrolled_under
 from shared.ports import Ports
 
+FRESH = timedelta(minutes=10)  # a VM so young was nowhere else
 GOOD_FOR = timedelta(hours=6)  # how long Azure's answer is not asked for anew
 PASSING_GOOD_FOR = timedelta(minutes=10)  # where its code says that the cause may pass by itself
 _PASSING = frozenset({FaultClass.TRANSIENT, FaultClass.WAIT, FaultClass.CONFLICT})
@@ -51,12 +63,15 @@ async def closer_look(
             may not: the answer of the latest reconcile is used).
 
     Raises:
-        AzureFault: Azure's own validation, which the rule wants, could not be had.
+        AzureFault: Azure's own validation, which the rule wants, could not be had; or whether the
+            VM was moved.
 
     """
     vm, match = snapshot.vm, select(rules, snapshot, people, snapshot.at)
     if vm is None or not isinstance(match, Match):
         return snapshot
+    if (moved := await _moved(ports, snapshot, vm)) is not None:
+        snapshot = replace(snapshot, past=replace(snapshot.past, moved=moved))
     snapshot = replace(snapshot, locks=await _locks(ports, snapshot.id))
     if network_wanted(snapshot, match):
         snapshot = replace(snapshot, network=await _network(ports, vm))
@@ -67,6 +82,27 @@ async def closer_look(
         if may_write:
             snapshot = await _validated(ports, snapshot, rules, people)
     return snapshot
+
+
+async def _moved(ports: Ports, snapshot: Snapshot, vm: Vm) -> ProtectedItem | None:
+    """Give the item that this VM left behind when it moved from another group or subscription."""
+    young = vm.created is not None and snapshot.at - vm.created < FRESH
+    if young or snapshot.past.uid or snapshot.items:
+        return None
+    known = await ports.ledger.noted(enrolled_under(vm.uid))
+    if not known or (former := ArmId.parse(known)) == snapshot.id:
+        return None
+    left = next(
+        (
+            item
+            for item in await ports.index.named(former)
+            if item.source == former and item.state is not ProtectionState.SOFT_DELETED
+        ),
+        None,
+    )
+    if left is not None and await ports.machines.machine(former) is not None:
+        return None  # it is there: not this VM
+    return left
 
 
 async def _locks(ports: Ports, vm: ArmId) -> tuple[Lock, ...] | None:

@@ -74,6 +74,11 @@ def observed(row: Row, snapshot: Snapshot, verdict: Verdict) -> Row:
     )
 
 
+def enrolled_under(uid: str) -> str:
+    """Give the name of the note that says under which id a VM (by vmId) was enrolled."""
+    return f"enrolled {uid.lower()}"
+
+
 def _passing_since(row: Row, verdict: Verdict, now: datetime) -> datetime | None:
     """Keep the start of a state that passes by itself, however often it was tried meanwhile."""
     passing = any(one.severity is Severity.WAIT and one.code in PASSING for one in verdict.findings)

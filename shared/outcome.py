@@ -27,7 +27,7 @@ from shared.domain.model import Policy, ProtectedItem, Snapshot
 from shared.domain.records import PastFailure, Row
 from shared.domain.schedule import first_backup_deadline
 from shared.domain.states import State
-from shared.ledger_rows import move
+from shared.ledger_rows import enrolled_under, move
 from shared.ports import Ports
 
 OVERDUE_LOOK = timedelta(hours=6)
@@ -100,6 +100,8 @@ async def _protected(
     ports: Ports, row: Row, snapshot: Snapshot, item: ProtectedItem, now: datetime
 ) -> tuple[Row, datetime | None]:
     """Tell Enrolled from Protected: only a recovery point counts (DESIGN §3.15)."""
+    if row.uid and not row.enrolled_uid:
+        await ports.ledger.note(enrolled_under(row.uid), row.vm)
     if item.has_recovery_point:
         row = replace(
             row, protected_at=row.protected_at or now, enrolled_uid=row.enrolled_uid or row.uid

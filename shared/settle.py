@@ -22,7 +22,7 @@ from shared.domain.records import ChangeKind, InFlight, Intent, PastFailure, Row
 from shared.domain.schedule import first_backup_deadline, starts_later
 from shared.domain.states import State
 from shared.errors import AzureFault, Conflict
-from shared.ledger_rows import move
+from shared.ledger_rows import enrolled_under, move
 from shared.ports import Job, Ports
 
 _ENDED_WELL = frozenset({"Completed", "CompletedWithWarnings"})
@@ -166,6 +166,7 @@ async def _settled_row(
     after = row.first_backup_after
     until = now if after is not None and starts_later(policy, now, after) else deadline
     await ports.ledger.put_due(ArmId.parse(row.vm), until)
+    await ports.ledger.note(enrolled_under(row.uid), row.vm)  # it may move, and keep its vmId
     return move(
         done,
         On.FOUND_PENDING,

@@ -225,6 +225,7 @@ ENTRIES: tuple[Entry, ...] = (
         ("PROTECTION_STOPPED", _B, "protection state of the item", "resume it, or exclude the VM"),
         ("SOFT_DELETED", _B, "soft-delete state of the item", "undelete it, or wait until it is gone"),
         ("VM_RECREATED", _B, "vmId and creation time against the item", "decide about the old recovery points"),
+        ("MOVED", _B, "vmId against what was enrolled under another id", "decide about the old item, or consent"),
         ("PROTECTION_ERROR", _A, "protection state of the item", "look at its last job"),
         ("MANAGED_ELSEWHERE", _B, "our changes that somebody undid", "agree who manages this VM"),
         ("ORPHANED", _A, "items whose VM is gone", "keep or remove the recovery points by hand"),

@@ -28,7 +28,7 @@ from shared.domain.decisions import (
 from shared.domain.failures import after_failure, after_refusal
 from shared.domain.faultbook import finding_for
 from shared.domain.findings import Finding, Severity
-from shared.domain.lifecycle import existing
+from shared.domain.lifecycle import existing, moved_here
 from shared.domain.model import ProtectedItem, ProtectionState, Snapshot
 from shared.domain.placement import Later, Place, place
 from shared.domain.readiness import check
@@ -111,6 +111,8 @@ def _matched(
         return _verdict(rules, passing, findings, match, why, chosen)
     if chosen is None:
         return _verdict(rules, Block(), (*findings, _unplaced()), match, why)
+    if (moved := moved_here(snapshot, people, now)) is not None:
+        return _verdict(rules, Block(), (*findings, moved), match, why)
     if failed := after_failure(snapshot, people, now, chosen.vault.id):
         decision, more = failed
         return _verdict(rules, decision, (*findings, *more), match, why, chosen)
@@ -208,5 +210,5 @@ def _verdict(
         rules_version=rules.version,
         deadline_hours=options.deadline_hours,
         first_backup_after=options.first_backup_after,
-        policy=place.policy if place is not None else None,
+        place=place,
     )

@@ -233,6 +233,26 @@ def _another_vm(
     return why
 
 
+def moved_here(
+    snapshot: Snapshot, people: tuple[PersonDecision, ...], now: datetime
+) -> Finding | None:
+    """Say that the VM's recovery points lie under another id; None once a person has consented.
+
+    Azure leaves the item where it is when a VM moves to another group or subscription. To enroll
+    the VM again would be a second item that is paid for, and the first would be forgotten.
+    """
+    left = snapshot.past.moved
+    if left is None or _consent(people, DecisionKind.CONSENT_RESUME, None, now) is not None:
+        return None
+    return finding(
+        "MOVED",
+        text="The VM was moved to another resource group or subscription. Its recovery points stay"
+        " with the item of its former id, which makes no new ones.",
+        evidence=f"was {left.source}, is {snapshot.id}; item in vault {left.vault.name}",
+        remedies=remedy.moved(left),
+    )
+
+
 def _recreated(item: ProtectedItem, why: str) -> Finding:
     return finding(
         "VM_RECREATED",

@@ -340,6 +340,7 @@ class Past:
     undone_by_others: tuple[datetime, ...] = ()  # our changes that somebody changed back
     tag_excluded_since: datetime | None = None  # first time a tag excluded this VM (same uid)
     passing_since: datetime | None = None  # since when something is there that passes by itself
+    moved: ProtectedItem | None = None  # of this very VM, under the id that it had before
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

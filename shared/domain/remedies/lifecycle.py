@@ -77,6 +77,24 @@ def recreated(item: ProtectedItem) -> tuple[Remedy, ...]:
     )
 
 
+def moved(item: ProtectedItem) -> tuple[Remedy, ...]:
+    """Decide what happens to the recovery points under the former id."""
+    return (
+        Remedy(
+            text="Have an operator consent, and the VM is enrolled under its new id; the old"
+            " recovery points stay.",
+        ),
+        Remedy(
+            text="Or stop the old item's protection and decide about its recovery points by hand;"
+            " this service never deletes any.",
+            az=f"az backup protection disable {_item_arguments(item)}"
+            " --backup-management-type AzureIaasVM --yes",
+            powershell=f"{_powershell_item(item)};"
+            " Disable-AzRecoveryServicesBackupProtection -Item $i -VaultId $v.ID",
+        ),
+    )
+
+
 def in_error(item: ProtectedItem) -> tuple[Remedy, ...]:
     """Read the jobs, and repair what they name."""
     vault = item.vault
