@@ -33,12 +33,16 @@ _MEANING = {
     ): "protected; Azure Policy has not looked since, or asks for another vault",
     (False, "Compliant"): "Azure Policy counts an item in a vault, not a recovery point",
 }
+_WORST = "NonCompliant"
 NOT_SEEN = "(no state)"
 
 
 async def differences(session: Session, counted: Sequence[Counted]) -> list[dict[str, Any]]:
     """List the VMs of which we and Azure Policy say different things."""
-    states = {vm: state async for vm, state in _states(session, counted)}
+    states: dict[str, str] = {}
+    async for vm, state in _states(session, counted):  # of several assignments, the worst counts
+        if states.get(vm) != _WORST:
+            states[vm] = state
     rows: list[dict[str, Any]] = []
     async for found in every(session.ports, counted, Filters()):
         state = states.get(found.id.lower(), NOT_SEEN)
