@@ -13,6 +13,7 @@ from enum import StrEnum
 
 from shared.domain.findings import Finding
 from shared.domain.model import Policy, ProtectedItem, Vault
+from shared.domain.placement import Place
 from shared.domain.states import State
 
 
@@ -124,7 +125,7 @@ class Verdict:
         rules_version: version of the rules that decided.
         deadline_hours: hours after its schedule that the first recovery point may take.
         first_backup_after: hours that the schedule must be away for us to start it; None: never.
-        policy: what the rules choose for the VM, also while something stands in the way.
+        place: what the rules choose for the VM, also while something stands in the way.
 
     """
 
@@ -137,7 +138,7 @@ class Verdict:
     rules_version: str = ""
     deadline_hours: int = 6
     first_backup_after: int | None = None
-    policy: Policy | None = None
+    place: Place | None = None
 
     @property
     def kind(self) -> str:

@@ -28,6 +28,7 @@ from shared.domain.decisions import (
 )
 from shared.domain.findings import Finding, Severity
 from shared.domain.model import Policy, Snapshot, Vault
+from shared.domain.placement import behind
 from shared.domain.policywords import policy_words
 from shared.domain.quoting import one_line
 from shared.domain.readiness import caveats
@@ -84,7 +85,7 @@ def explain(
         looked_for=looked_for(snapshot),
         rules=considered(rules, snapshot) if _asked(verdict) else (),
         rules_version=verdict.rules_version or rules.version,
-        why=verdict.why,
+        why=(*verdict.why, *(behind(verdict.place, snapshot) if verdict.place else ())),
         policy=policy_words(policy) if policy else "",
         checklist=checklist(snapshot, verdict.findings, policy),
         findings=verdict.findings,
@@ -211,7 +212,7 @@ def _policy(snapshot: Snapshot, verdict: Verdict) -> Policy | None:
             known = snapshot.policies.get(item.vault.key, ())
             return next((one for one in known if one.id == item.policy), None)
         case _:
-            return verdict.policy
+            return verdict.place.policy if verdict.place is not None else None
 
 
 def _first_backup(policy: Policy | None, now: datetime, what: str = "First backup") -> str:

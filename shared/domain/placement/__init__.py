@@ -8,7 +8,7 @@ and every worker chooses the same.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, time, timedelta
 
 from shared.domain.demands import shared_luns
@@ -45,6 +45,7 @@ __all__ = [
     "Place",
     "Placed",
     "Refused",
+    "behind",
     "candidates",
     "own_item",
     "place",
@@ -58,7 +59,8 @@ _NAMED = 8  # candidates of which explain says why they were not chosen
 class Place:
     """Where the VM belongs. ``excluded_luns`` are disks left out because the rule says so.
 
-    ``current`` is the VM's item if it already lies in a vault that rules choose.
+    ``current`` is the VM's item if it already lies in a vault that rules choose; else the vault was
+    chosen among ``candidates``, each of which takes in ``day_cap`` VMs a day.
     """
 
     vault: Vault
@@ -67,6 +69,8 @@ class Place:
     because: tuple[str, ...] = ()
     excluded_luns: tuple[int, ...] = ()
     current: ProtectedItem | None = None
+    candidates: tuple[Candidate, ...] = ()
+    day_cap: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,12 +125,23 @@ def place(
     if not open_today:
         return _later(_next_day(now), day_full(reachable, snapshot))
     chosen = open_today[0]
-    behind = tuple(
-        f"not vault {one.vault.name}: {why_behind(one, chosen, snapshot, vm, cap)}"
-        for one in found[:_NAMED]
+    placed = _with_policy(rules, match, snapshot, vm, chosen, None)
+    if not isinstance(placed, Place):
+        return placed
+    return replace(placed, candidates=found, day_cap=cap)
+
+
+def behind(place: Place, snapshot: Snapshot) -> tuple[str, ...]:
+    """Say of each other candidate what put it behind. For explain, not for work."""
+    vm = snapshot.vm
+    chosen = next((one for one in place.candidates if one.vault == place.vault), None)
+    if vm is None or chosen is None:
+        return ()
+    return tuple(
+        f"not vault {one.vault.name}: {why_behind(one, chosen, snapshot, vm, place.day_cap)}"
+        for one in place.candidates[:_NAMED]
         if one is not chosen
     )
-    return _with_policy(rules, match, snapshot, vm, chosen, None, behind)
 
 
 def _with_policy(
@@ -136,7 +151,6 @@ def _with_policy(
     vm: Vm,
     chosen: Candidate,
     mine: ProtectedItem | None,
-    behind: tuple[str, ...] = (),
 ) -> Placed:
     """Choose the tier's policy in the chosen vault and collect what is worth knowing."""
     if not match.tier:
@@ -154,7 +168,6 @@ def _with_policy(
     because = (
         f"vault {vault.name} of set {chosen.set_name}"
         + (" (the VM is there already)" if mine else ""),
-        *behind,
         f"tier {match.tier}: {match.tier_because}",
         f"policy {policy.name} ({policy.kind.value})",
     )

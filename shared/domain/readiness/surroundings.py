@@ -34,7 +34,9 @@ def lock_read_only(view: View) -> Finding | None:
 
 def lock_snapshot_group(view: View) -> Finding | None:
     """Point out a lock on the snapshot group or one it inherits: points cannot be cleaned up."""
-    locks = view.snapshot.locks or ()
+    locks = view.snapshot.locks
+    if not locks:
+        return None
     region = f"azurebackuprg_{region_of(view.vm.location)}_"
     direct = [lock for lock in locks if _on_snapshots(lock) and region in lock.scope.lower()]
     inherited = [

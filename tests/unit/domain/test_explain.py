@@ -75,6 +75,11 @@ WORLDS = {
 }
 
 
+def test_the_vaults_that_were_not_chosen_are_named_with_the_reason() -> None:
+    (said,) = [one for one in told(snapshot(vaults=(A, vault("rsv-b")))).why if "not vault" in one]
+    assert said.endswith("equal; a hash breaks the tie")
+
+
 @pytest.mark.parametrize(
     "first_backup, said",
     [

@@ -9,7 +9,7 @@ import pytest
 
 from shared.domain.ids import item_of
 from shared.domain.model import Policy, PolicyKind, ProtectionState, Room, SecurityType
-from shared.domain.placement import Later, Place, Refused, place
+from shared.domain.placement import Later, Place, Refused, behind, place
 from shared.domain.rules import parse
 from shared.domain.selection import select
 from tests.unit.domain.worlds import (
@@ -224,30 +224,38 @@ def test_the_emptier_vault_comes_first_if_rules_prefer_room() -> None:
 )  # fmt: skip
 def test_each_criterion_that_put_a_vault_behind_is_named(prefer, other, room, why) -> None:
     best = vault("rsv-best", immutability="Unlocked")
-    behind = vault("rsv-behind", **other)
+    other_vault = vault("rsv-behind", **other)
     text = with_set(
         f"{{tags: {{backup-vault: central}}, redundancy: GeoRedundant, prefer: {prefer}}}"
     )
-    rooms = {best.id.key: Room(items=0, today=0), behind.id.key: room or Room(items=0, today=0)}
-    found = placed(snapshot(vaults=(behind, best), room=rooms), text)
+    rooms = {
+        best.id.key: Room(items=0, today=0),
+        other_vault.id.key: room or Room(items=0, today=0),
+    }
+    world = snapshot(vaults=(other_vault, best), room=rooms)
+    found = placed(world, text)
     assert found.vault == best
-    assert found.because[1] == f"not vault rsv-behind: {why}"
+    assert behind(found, world) == (f"not vault rsv-behind: {why}",)
 
 
 def test_the_list_the_sets_the_name_and_the_tie_are_named_too() -> None:
-    listed = placed(snapshot(vaults=(A, B)), with_set(f"{{ids: ['{B.id}', '{A.id}']}}"))
-    assert f"not vault {A.name}: it is listed later" in listed.because
+    def said(world, text=RULES):
+        return behind(placed(world, text), world)
+
+    listed = said(snapshot(vaults=(A, B)), with_set(f"{{ids: ['{B.id}', '{A.id}']}}"))
+    assert listed == (f"not vault {A.name}: it is listed later",)
     body, other = vm(), vm(subscription=OTHER_SUB)
-    taken = placed(snapshot(body, (A, B), items=(item(A, other, source=other.id),)))
-    assert f"not vault {A.name}: it holds another VM of this name" in taken.because
-    tied = placed(snapshot(vaults=(A, B)))
-    assert any("equal; a hash breaks the tie" in one for one in tied.because)
+    taken = said(snapshot(body, (A, B), items=(item(A, other, source=other.id),)))
+    assert taken == (f"not vault {A.name}: it holds another VM of this name",)
+    (tied,) = said(snapshot(vaults=(A, B)))
+    assert "equal; a hash breaks the tie" in tied
     text = RULES.replace("vaults:\n", "vaults:\n  spare: {tags: {backup-vault: spare}}\n").replace(
         "default: {}", "default: {vaults: [central, spare]}"
     )
     spare = vault("rsv-spare", tags={"backup-vault": "spare"})
-    later = placed(snapshot(vaults=(spare, A)), text)
-    assert "not vault rsv-spare: set spare comes later" in later.because
+    later = said(snapshot(vaults=(spare, A)), text)
+    assert later == ("not vault rsv-spare: set spare comes later",)
+    assert said(snapshot(body, (A, B), items=(item(A, body),))) == ()  # it is there already
 
 
 def test_a_tie_is_broken_the_same_way_every_time_and_spreads_vms() -> None:
