@@ -19,6 +19,7 @@ import pytest_asyncio
 
 from demo import scenario
 from simulator import role
+from simulator.access import ASSIGNMENT
 from simulator.estate import EVENT_SUBSCRIPTION, EVENT_VERSION, Estate, up_running
 from tests.e2e.terminal import ROOT, ops
 
@@ -187,6 +188,37 @@ async def test_the_doctor_finds_a_subscription_that_somebody_removed(estate):
     assert ill == 1
     assert [row["what"] for row in failures] == [f"events of {subscription}"]
     assert f"onboard {subscription}" in failures[0]["fix"]
+
+
+async def complaints(estate: Estate) -> dict[str, str]:
+    """Ask the app what it finds wrong with itself."""
+    async with estate.http.get(f"{estate.url}/api/doctor", headers=PAGE) as answer:
+        assert answer.status == 200, await answer.text()
+        checks = (await answer.json())["checks"]
+    return {one["what"]: one["says"] for one in checks if one["result"] != "ok"}
+
+
+async def test_the_app_notices_that_its_own_role_was_removed_in_a_subscription(estate):
+    before = await complaints(estate)
+    subscription = min(estate.world.subscriptions)
+    scope = f"/subscriptions/{subscription}"
+    removed = [
+        body
+        for rid, body in estate.world.list(type=ASSIGNMENT)
+        if rid.text.startswith(f"{scope}/")
+        and body["properties"]["principalId"] == estate.sim.identity["principalId"]
+    ]
+    assert removed
+    for body in removed:
+        assert estate.arm("DELETE", body["id"], api_version="2022-04-01").status < 300
+    estate.advance(180)  # what it knew of subscriptions is asked anew
+    found = await complaints(estate)
+    for body in removed:
+        put = {"properties": body["properties"]}
+        assert estate.arm("PUT", body["id"], put, api_version="2022-04-01").status < 300
+
+    assert found.keys() - before.keys() >= {f"subscription {subscription}"}
+    assert found[f"subscription {subscription}"] == "the identity cannot see it"
 
 
 async def test_nothing_failed_meanwhile(estate):
