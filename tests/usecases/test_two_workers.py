@@ -100,3 +100,23 @@ async def test_a_wait_that_one_clock_begins_and_another_ends_is_not_lost(ahead):
 
     assert (await house.row(VM.id)).state is State.ENROLLED
     assert house.sent(VM.id) == 1
+
+
+async def test_a_message_that_comes_early_by_a_slow_clock_stays_the_owner_of_its_wait():
+    """The wait ends at a fixed time; to the one who gets its message that time is yet to come."""
+    house = House(SWEEP_SECONDS="86400")
+    house.region(worlds.vault())
+    house.rules.rules = worlds.rules(worlds.RULES + "options: {minimum_age_minutes: 70}\n")
+    house.machines.add(VM)  # an hour old
+    await house.event(VM.id)
+    await house.turn()
+    row = await house.row(VM.id)
+    assert row.state is State.WAITING
+
+    [message] = [one for one in house._hidden if isinstance(one.message, WorkItem)]
+    house._hidden.remove(message)
+    house.clock.advance((row.until - house.clock.now()).total_seconds())
+    await reconcile(worker(house, -4.0), message.message, message.name)
+    await house.play(120)
+
+    assert (await house.row(VM.id)).state is State.ENROLLED
