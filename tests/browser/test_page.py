@@ -16,6 +16,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from shared.domain.records import DecisionKind
 from shared.web import auth
+from shared.web.actions import ACTS
 from tests.unit.domain import worlds
 from tests.unit.web.counter import PASSWORD
 
@@ -118,6 +119,28 @@ def test_each_deed_is_confirmed_and_recorded(page: Page, site, deed, kind, given
     (made,) = site.run(site.counter.house.people.of(worlds.vm(name="web-000").id))
     assert (made.kind, made.by) == (kind, "local operator")
     expect(page.get_by_role("region", name="Decisions of people")).to_contain_text(kind.value)
+
+
+@pytest.mark.parametrize("what", sorted(ACTS.keys() - {"retry", "enroll", "exclude", "revoke"}))
+def test_what_a_deed_needs_is_asked_for(page: Page, site, what):
+    """Snoozes and consents; each is recorded with its reason, and can be taken back."""
+    deed = ACTS[what]
+    page.goto(at(site, f"/act?what={what}&id=VM"))
+    if deed.policy:
+        page.get_by_label("Policy").fill("silver")
+    if deed.until:
+        page.get_by_label("Until").fill("2026-12-24")
+    page.get_by_label("Why?").fill("agreed with the owner")
+    page.get_by_role("main").get_by_role("button", name=deed.title).click()
+    expect(page.get_by_role("status")).to_contain_text("Recorded in your name")
+    (made,) = site.run(site.counter.house.people.of(worlds.vm(name="web-000").id))
+    assert (made.kind, made.reason) == (deed.kind, "agreed with the owner")
+    assert made.policy == ("silver" if deed.policy else "")
+    assert bool(site.counter.hush.snoozed) == (what == "snooze")
+
+    page.get_by_role("link", name="take back").click()
+    page.get_by_role("main").get_by_role("button", name="Take a decision back").click()
+    expect(page.get_by_role("region", name="Decisions of people")).to_contain_text("taken back")
 
 
 def test_a_stopped_vm_can_be_resumed_with_a_consent(page: Page, site):
