@@ -269,9 +269,13 @@ def test_adding_the_rule_as_printed_lets_it_out() -> None:
         words = shlex.split(found.remedy_az)
         priority = int(words[words.index("--priority") + 1])
         tag = words[words.index("--destination-address-prefixes") + 1]
+        name = words[words.index("--name") + 1]
+        assert name not in {one.name for one in rules}  # or it would replace the one before
         rules = (
             *rules,
-            rule(ALLOW, tag, priority, "443", protocol="Tcp", sources=("VirtualNetwork",)),
+            rule(
+                ALLOW, tag, priority, "443", protocol="Tcp", sources=("VirtualNetwork",), name=name
+            ),
         )
     assert path(*rules).answer is YES
 

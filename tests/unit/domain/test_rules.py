@@ -352,6 +352,12 @@ def test_whatever_is_done_to_a_file_each_problem_has_a_line_and_a_column(at, len
             "did you mean 'TAG_VALUE_UNKNOWN'?",
             id="unknown finding code",
         ),
+        pytest.param(
+            "default: nothing",
+            "default: {options: {tell: NO_TEIR}}",
+            "r.yaml:8:27: error: there is no finding 'NO_TEIR' (did you mean 'NO_TIER'?)",
+            id="unknown finding code of the default",
+        ),
         pytest.param("default: nothing", "default:", "default has no value", id="value forgotten"),
         pytest.param(
             "default: nothing",
@@ -444,6 +450,11 @@ def test_every_problem_is_told_at_once() -> None:
             id="the same selector twice",
         ),
         pytest.param(
+            "rules: [{name: a, tier: gold, default_tier: gold}]",
+            "is never used: `tier` decides",
+            id="a default that is never used",
+        ),
+        pytest.param(
             "notices: {routes: [{name: all, to: owner}]}",
             "route 'all' is never taken: no rule names it",
             id="a route that nothing leads to",
@@ -453,6 +464,13 @@ def test_every_problem_is_told_at_once() -> None:
 def test_what_cannot_be_meant_is_a_warning_and_the_file_is_used(addition: str, said: str) -> None:
     found = warnings(SMALL + addition)
     assert any(said in line for line in found), found
+
+
+def test_a_set_that_names_vaults_but_takes_those_of_one_subscription_is_a_warning() -> None:
+    named = "{ids: /subscriptions/11111111-1111-4111-8111-111111111111/resourceGroups/rg/providers\
+/Microsoft.RecoveryServices/vaults/v, subscriptions: same}"
+    (found,) = warnings(SMALL.replace("{tags: {backup-vault: central}}", named))
+    assert "takes only those of the VM's subscription" in found
 
 
 @pytest.mark.parametrize(
