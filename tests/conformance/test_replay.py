@@ -304,3 +304,13 @@ def test_the_command_says_how_many_and_fails_when_it_has_to(
     text = target.read_text("utf-8").replace('"IRPending"', '"Protected"', 1)
     target.write_text(text, "utf-8")
     assert replaying.main() == 1
+
+
+def test_the_page_tells_the_figures(outcome):
+    text = (Path(__file__).parents[2] / "docs" / "conformance.md").read_text("utf-8")
+    share = 100 * outcome.matched / outcome.in_surface
+    assert (
+        f"{outcome.in_surface:,} exchanges in surface, {outcome.matched:,} matched ({share:.1f} %), "
+        f"{outcome.accepted} accepted in {len(accepting.load())} entries, "
+        f"{outcome.differing} differing"
+    ) in text
