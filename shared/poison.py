@@ -30,7 +30,7 @@ async def park_poisoned(ports: Ports, queue: str, body: bytes) -> None:
     await ports.notices.tell_operators(
         "MESSAGE_PARKED",
         "A message failed five times and was parked. Find out why, then replay it: "
-        "python -m ops replay",
+        "python -m ops replay list",
         f"queue {queue}, parked {key}{await _broken_rules(ports)}",
         now,
     )

@@ -115,8 +115,8 @@ def weaker(vm: ArmId, target: Policy) -> tuple[Remedy, ...]:
         Remedy(
             text="If the shorter retention is meant, an operator consents for this VM"
             " (recovery points beyond it are then removed by Azure).",
-            az=f"python -m ops decide consent-weaker --vm {sh(str(vm))}"
-            f" --policy {sh(target.name)} --reason REASON",
+            az=f"python -m ops decide consent-weaker {sh(str(vm))}"
+            f" --policy {sh(target.name)} --reason REASON --yes",
         ),
         Remedy(text="Otherwise put the tag back to its former value."),
     )
@@ -127,7 +127,7 @@ def one_way(vm: ArmId, target: Policy) -> tuple[Remedy, ...]:
     return (
         Remedy(
             text="Consent for this VM, or allow standard_to_enhanced in the rules for all.",
-            az=f"python -m ops decide consent-enhanced --vm {sh(str(vm))}"
-            f" --policy {sh(target.name)} --reason REASON",
+            az=f"python -m ops decide consent-enhanced {sh(str(vm))}"
+            f" --policy {sh(target.name)} --reason REASON --yes",
         ),
     )
