@@ -15,6 +15,7 @@ from shared import outcomes, telemetry
 from shared.act import SETTLES_WITHOUT_JOB, look_at, taken_back
 from shared.claims import Held
 from shared.domain.decisions import On
+from shared.domain.faultbook import known
 from shared.domain.ids import ArmId, item_of
 from shared.domain.messages import Cause, WorkItem
 from shared.domain.model import Policy, ProtectedItem, ProtectionState
@@ -216,6 +217,8 @@ async def _afterwards(
         )
     await ports.ledger.drop_in_flight(vault, vm, entry.request_id)
     telemetry.count("enrollment.settled", kind=intent.kind, code=ending.code or "ok")
+    if ending.code and known(ending.code, 0, ending.message).fault is None:
+        telemetry.count(telemetry.UNKNOWN_CODES, code=ending.code[:80], arrived="job")
     if not ending.code and intent.kind is ChangeKind.ENROLL and before.first_seen is not None:
         took = (ending.at - before.first_seen).total_seconds()
         telemetry.measure("enrollment.time_to_enroll", max(took, 0.0))

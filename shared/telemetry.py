@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from opentelemetry.metrics import Meter
     from opentelemetry.trace import Tracer
 
+UNKNOWN_CODES = "enrollment.unknown_codes"  # of Azure, that no table of ours holds
+
 _log = logging.getLogger("enrollment")
 _log.setLevel(logging.INFO)
 # The SDKs write two lines for each of their requests, a dozen requests for each VM.

@@ -10,7 +10,6 @@ blindly (writes): by then it means the same as DEFER.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from json import JSONDecodeError
@@ -18,7 +17,9 @@ from typing import Any
 
 from azure.core import exceptions as azure
 
+from shared import telemetry
 from shared.adapters.answers import Refusal, refusal
+from shared.domain.faultbook import is_known
 from shared.errors import AzureFault, Disposition
 
 REQUEST_ID = "x-ms-client-request-id"
@@ -117,8 +118,6 @@ TYPES: Mapping[type[Exception], Disposition] = {
     ValueError: _RAISE,  # a body that is not what its status promised
 }
 
-unknown_codes: Counter[str] = Counter()  # codes that fell through every table, for telemetry
-
 _BY_CODE = {code.lower(): disposition for code, disposition, _ in CODES}
 
 
@@ -128,6 +127,8 @@ def disposition_of(status: int, code: str) -> Disposition:
         return _DEFER  # whatever its code says, and never a second try
     if known := _BY_CODE.get(code.lower()):
         return known
+    if code and not is_known(code):
+        telemetry.count(telemetry.UNKNOWN_CODES, code=code[:80], arrived="answer")
     for ending, disposition in SUFFIXES:
         if code.endswith(ending):
             return disposition
@@ -136,8 +137,6 @@ def disposition_of(status: int, code: str) -> Disposition:
             return disposition
     if status >= 500:
         return _RETRY
-    if code:
-        unknown_codes[code] += 1
     return STATUSES.get(status, _RAISE)
 
 

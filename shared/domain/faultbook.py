@@ -144,6 +144,11 @@ def known(code: str, status: int = 0, message: str = "") -> Known:
     return Known(kind=FaultClass.TRANSIENT, fault=None, because="an unknown code")
 
 
+def is_known(code: str) -> bool:
+    """Tell whether the book holds a code; those it does not are counted, shown raw and classed."""
+    return code.strip().lower() in BY_CODE
+
+
 def class_of(code: str, status: int = 0, message: str = "") -> FaultClass:
     """Give the class of a code."""
     return known(code, status, message).kind

@@ -1,5 +1,6 @@
 """What the guides show on their pages is kept: what a sweep saw, and the job behind a change."""
 
+from shared import telemetry
 from shared.domain.states import State
 from shared.explaining import explained
 from tests.unit.domain import worlds
@@ -38,3 +39,21 @@ async def test_the_job_that_settled_a_change_is_kept_with_the_vm():
     assert row.job in {
         job.id async for page in house.backup.jobs(VAULT.id, since=worlds.NOW) for job in page
     }
+
+
+async def test_a_code_of_a_job_that_nobody_knows_is_counted_and_shown_as_it_is(monkeypatch):
+    counted = []
+    monkeypatch.setattr(
+        telemetry, "count", lambda name, *_, **labels: counted.append((name, labels.get("code")))
+    )
+    house = House()
+    house.region(VAULT)
+    vm = worlds.vm()
+    house.machines.add(vm)
+    house.backup.fail_job(vm.id, "UserErrorOfTheFuture", "Nobody has seen this.")
+    await house.event(vm.id)
+    await house.play(300)
+
+    assert ("enrollment.unknown_codes", "UserErrorOfTheFuture") in counted
+    (finding,) = (await house.row(vm.id)).findings
+    assert finding.evidence == "UserErrorOfTheFuture: Nobody has seen this."

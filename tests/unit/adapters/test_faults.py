@@ -8,7 +8,7 @@ import json
 import pytest
 from azure.core import exceptions as azure
 
-from shared.adapters import faults
+from shared import telemetry
 from shared.adapters.answers import refusal
 from shared.adapters.faults import CODES, TYPES, asking, disposition_of, fault_of
 from shared.errors import AzureFault, Disposition
@@ -149,12 +149,20 @@ def test_a_code_has_a_disposition(status, code, disposition):
     assert disposition_of(status, code) is disposition
 
 
-def test_an_unknown_code_is_counted():
-    before = faults.unknown_codes["CodeOfTheFuture"]
+def test_an_unknown_code_is_counted(monkeypatch):
+    counted = []
+    monkeypatch.setattr(telemetry, "count", lambda name, **labels: counted.append((name, labels)))
 
     disposition_of(400, "CodeOfTheFuture")
+    disposition_of(400, "BMSUserErrorOfTheFuture")
+    disposition_of(400, "BMSUserErrorObjectLocked")
+    disposition_of(400, "UserErrorUnsupportedDiskSize")  # of the book alone
+    disposition_of(404, "")
 
-    assert faults.unknown_codes["CodeOfTheFuture"] == before + 1
+    assert [(name, labels["code"]) for name, labels in counted] == [
+        ("enrollment.unknown_codes", "CodeOfTheFuture"),
+        ("enrollment.unknown_codes", "BMSUserErrorOfTheFuture"),
+    ]
 
 
 def test_no_code_is_in_the_table_twice():
