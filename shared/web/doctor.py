@@ -280,7 +280,10 @@ def _settings(ports: Ports) -> Iterator[Check]:
         )
     if settings.local_sign_in:
         yield Check(
-            what="sign-in", result=Health.WARNING, says="the local password opens everything"
+            what="sign-in",
+            result=Health.WARNING,
+            says="the local password opens everything",
+            fix="unset LOCAL_SIGN_IN, set AUTH_CLIENT_ID",
         )
     elif not settings.auth_client_id:
         yield Check(

@@ -29,6 +29,7 @@ ROOT = Path(__file__).parents[3]
 
 # --- the app's half ------------------------------------------------------------------------------
 
+LAPTOP = {"AZURE_CLOUD": "custom", "AZURE_CLOUD_ARM_ENDPOINT": "https://127.0.0.1:9443"}
 WELL = {
     "TEAMS_WEBHOOK_URL": "https://example.webhook.office.com/x",
     "OPERATORS": "ops@contoso.example",
@@ -177,6 +178,9 @@ MISTAKES = [
     pytest.param({}, azure_refuses, "estate", "onboard", id="Resource Graph refuses"),
     pytest.param({"TEAMS_WEBHOOK_URL": ""}, nothing, "channels", "set", id="no channel"),
     pytest.param({"OPERATORS": ""}, nothing, "operators", "set", id="no operators"),
+    pytest.param(
+        {"LOCAL_SIGN_IN": "x", **LAPTOP}, nothing, "sign-in", "unset", id="a laptop's sign-in"
+    ),
     pytest.param({"AUTH_CLIENT_ID": ""}, nothing, "sign-in", "AUTH_CLIENT_ID", id="no sign-in"),
 ]
 

@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import re
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from urllib.parse import quote
 
 import pytest
@@ -193,6 +193,15 @@ async def test_a_tag_without_a_value_is_counted_by_its_values():
         ("eu/data", "0", "1"),
     ]
     assert "Tag values" not in await found.text("/api/coverage?tag=team%3Dshop")
+
+
+async def test_a_list_says_until_when_a_vm_is_excluded():
+    found = await page()
+    until = datetime(2026, 12, 24, tzinfo=UTC)
+    await found.rows(found.row("a", State.EXCLUDED, why="decision", until=until))
+    await found.counted()
+
+    assert "until 2026-12-24 00:00 UTC" in await found.text("/api/coverage?standing=excluded")
 
 
 async def test_what_helps_is_said_of_reasons_too():
