@@ -18,13 +18,19 @@ import pytest
 from bench import estates
 from shared.adapters import clients
 from shared.domain.ids import ArmId
+from shared.domain.rules import parse
 from tests.usecases.mortal import Mortal
 from tests.usecases.town import Town, town
 
 WHEN = ("first", "second", "every-third")
 PUT = "ProtectedItems_CreateOrUpdate"
+TRIGGER = "Backups_Trigger"
 TROUBLE = 3600  # seconds; then Azure is well again
 STEP = 60.0
+RULES = estates.RULES.read_text(encoding="utf-8").replace(
+    "  vaults: central\n",
+    "  vaults: central\n  options: {pre_validate: true, first_backup: always}\n",
+)
 TOLD = (
     "Number of requests for action 'x/read' exceeded the limit of '150' for time interval "
     "'01:00:00'. Please try again after '30' seconds."
@@ -68,20 +74,15 @@ def vm(number: int, tier: str = "", **changes: Any) -> dict[str, Any]:
 
 
 async def story(house: Town) -> Told:
-    """Enroll, fail in the job, block, sweep, change a policy both ways, delete: some hours."""
-    world = house.sim.world
-    world.knobs.turn(
-        {
-            "backup.enable.orders": {
-                vm(1)["id"]: {
-                    "fails": "job",
-                    "code": "UserErrorGuestAgentStatusUnavailable",
-                    "times": 1,
-                }
-            }
-        }
-    )
-    for number in range(4):
+    """Enroll, fail in job and operation, block, sweep, change a policy both ways, delete."""
+    failing = {"code": "UserErrorGuestAgentStatusUnavailable", "times": 1}
+    orders = {
+        vm(number)["id"]: {"fails": how, **failing}
+        for number, how in ((1, "job"), (6, "operation"))
+    }
+    house.sim.world.knobs.turn({"backup.enable.orders": orders})
+    house.rules.rules = parse(RULES, "rules.yaml")
+    for number in (0, 1, 2, 3, 6):
         house.put(vm(number))
     house.put(vm(4, location="koreacentral"))
     await house.announce(*house.published())
@@ -92,13 +93,13 @@ async def story(house: Town) -> Told:
     house.put(vm(0, "silver"))
     house.delete(vm(3)["id"])
     await house.announce(*house.published())
-    await house.play(2.5 * 3600, step=STEP)
+    await house.play(3 * 3600, step=STEP)
     return await ending(house)
 
 
 async def ending(house: Town) -> Told:
     rows = {}
-    for number in range(6):
+    for number in range(7):
         row = await house.row(ArmId.parse(vm(number)["id"]))
         assert row.claim is None
         assert row.intent is None
@@ -145,15 +146,16 @@ def test_the_story_makes_every_kind_of_call_and_shows_every_kind_of_end(calm):
     told, operations, longest = calm
 
     assert told.rows == {
-        vm(0)["name"]: ("Enrolled", "gold", "POLICY_WEAKER"),
-        vm(1)["name"]: ("Enrolled", "silver", "NETWORK_UNKNOWN"),
-        vm(2)["name"]: ("Enrolled", "gold", ""),
+        vm(0)["name"]: ("Protected", "gold", "POLICY_WEAKER"),
+        vm(1)["name"]: ("Protected", "silver", ""),
+        vm(2)["name"]: ("Protected", "gold", ""),
         vm(3)["name"]: ("Orphaned", "silver", "ORPHANED"),
         vm(4)["name"]: ("Blocked", "", "NO_VAULT_IN_REGION"),
-        vm(5)["name"]: ("Enrolled", "silver", ""),
+        vm(5)["name"]: ("Protected", "silver", ""),
+        vm(6)["name"]: ("Protected", "silver", ""),
     }
     assert {one[2] for one in told.heard} == {vm(0)["name"], vm(4)["name"]}
-    assert operations[PUT] == 7  # five enrollments, one of them twice, and one change of policy
+    assert operations[PUT] == 9  # six enrollments, two of them twice, and one change of policy
     assert operations.keys() == {
         "Resources",
         "VirtualMachines_Get",
@@ -163,6 +165,9 @@ def test_the_story_makes_every_kind_of_call_and_shows_every_kind_of_end(calm):
         "ProtectedItems_Get",
         "BackupJobs_List",
         "BackupProtectedItems_List",
+        "BackupOperationStatuses_Get",
+        "Backups_Trigger",
+        "ProtectionIntent_Validate",
         "Providers_Get",
     }
     assert longest == 0
@@ -212,6 +217,8 @@ def test_whatever_azure_does_the_end_is_the_same(kind, calm, request, monkeypatc
             assert await story(house) == told, where
             puts = [one for one in house.calls() if one.operation == PUT and one.status == 202]
             assert len(puts) <= operations[PUT] + after, where
+            started = sum(one.operation == TRIGGER and one.status == 202 for one in house.calls())
+            assert started <= operations[TRIGGER], where
             if kind not in {"slow", "timeout"}:
                 assert house.longest <= 5, where
 
