@@ -66,6 +66,22 @@ def relay(url: str) -> Relay:
     )
 
 
+def client_of(
+    server: Relay, context: ssl.SSLContext | None, *, patience: float = ANSWER
+) -> aiosmtplib.SMTP:
+    """Make a client that connects, secures the line and signs in when it is told to connect."""
+    return aiosmtplib.SMTP(
+        hostname=server.host,
+        port=server.port,
+        username=server.user or None,
+        password=server.password or None,
+        use_tls=server.tls,
+        start_tls=server.start_tls,
+        tls_context=context,
+        timeout=patience,
+    )
+
+
 class SmtpChannel:
     """`outbox.Channel` over one relay."""
 
@@ -90,17 +106,7 @@ class SmtpChannel:
         )
 
     async def _post(self, message: bytes, to: str) -> None:
-        server = self._relay
-        client = aiosmtplib.SMTP(
-            hostname=server.host,
-            port=server.port,
-            username=server.user or None,
-            password=server.password or None,
-            use_tls=server.tls,
-            start_tls=server.start_tls,
-            tls_context=self._context,
-            timeout=ANSWER,
-        )
+        client = client_of(self._relay, self._context)
         try:
             await _certainly_not_sent(client.connect())
             await _certainly_not_sent(client.mail(parseaddr(self._sender)[1]))

@@ -122,19 +122,10 @@ class Soundings:
     async def _smtp(self, url: str) -> str:
         import aiosmtplib
 
-        from shared.adapters.smtp import relay
+        from shared.adapters.smtp import client_of, relay
 
         server = relay(url)
-        client = aiosmtplib.SMTP(
-            hostname=server.host,
-            port=server.port,
-            username=server.user or None,
-            password=server.password or None,
-            use_tls=server.tls,
-            start_tls=server.start_tls,
-            tls_context=self._trust(),
-            timeout=PATIENCE,
-        )
+        client = client_of(server, self._trust(), patience=PATIENCE)
         try:
             await client.connect()
             await client.quit()

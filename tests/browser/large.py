@@ -1,4 +1,4 @@
-"""Ten thousand VMs in three subscriptions and twelve vaults, one in ten with something in the way.
+"""Ten thousand VMs in three subscriptions and twelve vaults, some with something in the way.
 
 The protected ones have been so for long (their items and ledger rows are there before); what stands
 in the way of the others the service finds out by itself: they lie in the simulated Azure only.
@@ -130,7 +130,7 @@ class Large:
         await estates.plant(connection, [estates.row(vm, kept, version, at) for vm, kept in pairs])
 
 
-def large(vms: int = VMS) -> Large:
+def large(vms: int = VMS, one_in: int = 32) -> Large:
     """Make the estate; fault number n is rarer than number n - 1."""
     made = Large()
     vaults = []
@@ -150,8 +150,8 @@ def large(vms: int = VMS) -> Large:
         vm = estates.machine(number, subscription=SUBSCRIPTIONS[at], created=estates.CREATED)
         vm["tags"]["owner"] = f"team-{number % 53}@contoso.example"
         made.vms.append(vm)
-        if number % 10 == 0:
-            fault = often[number // 10 * 37 % len(often)]
+        if number % one_in == 0:
+            fault = often[number // one_in * 37 % len(often)]
             FAULTS[fault](vm)
             made.faults[vm["name"]] = fault
         else:
