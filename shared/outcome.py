@@ -54,14 +54,16 @@ async def recorded(
             codes = ", ".join(finding.code for finding in verdict.findings[:5])
             return move(row, _BLOCKED_AS.get(decision.state, On.BLOCK), now, codes), None
         case Exclude():
-            row = move(row, On.EXCLUDE, now, decision.by, until=decision.until)
+            reminder = decision.reminder
+            until = reminder if reminder is not None and now < reminder else decision.until
+            row = move(row, On.EXCLUDE, now, decision.by, until=until)
             row = replace(
                 row,
                 excluded_by=decision.owner,
                 reason=decision.reason,
                 tag_excluded_since=decision.since,
             )
-            return row, decision.until
+            return row, until
         case Ignore():
             return move(row, On.IGNORE, now, decision.reason), None
         case Orphaned():

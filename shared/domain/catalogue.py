@@ -179,6 +179,7 @@ ENTRIES: tuple[Entry, ...] = (
         ("NO_TIER", _B, "tier tag of VM, group and subscription", "add the tag"),
         ("DEFAULT_TIER_USED", _A, "tier tag of VM, group and subscription", "add the tag to choose another tier"),
         ("NO_RULE", _B, "every rule of the file", "add a rule or a default"),
+        ("EXCLUSION_ENDING", _A, "exclusions of the rules and of people", "renew it, or let the VM be enrolled"),
         ("EXCLUSION_EXPIRED", _A, "exclusions of the rules and of people", "renew it, or let the VM be enrolled"),
     ),
     *_rows(

@@ -8,6 +8,7 @@ people; everything it says is a `Verdict`. Whoever protects the VM already comes
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace as altered
 from datetime import datetime, timedelta
 
 from shared.domain.catalogue import finding
@@ -25,6 +26,7 @@ from shared.domain.decisions import (
     Verdict,
     Wait,
 )
+from shared.domain.exclusions import ending
 from shared.domain.failures import after_failure, after_refusal
 from shared.domain.faultbook import finding_for
 from shared.domain.findings import Finding, Severity
@@ -34,11 +36,12 @@ from shared.domain.placement import Later, Place, place
 from shared.domain.readiness import check
 from shared.domain.records import DecisionKind, PersonDecision
 from shared.domain.rules import Rules
-from shared.domain.rules.options import Options
+from shared.domain.rules.options import Options, resolved
 from shared.domain.selection import Exclusion, Ignored, Match, NoRule, in_force, select
 
 LOOK_AGAIN = timedelta(minutes=2)
 PASSING = frozenset({"PROVISIONING", "POWER_CHANGING"})  # tried all the same after the grace
+EXCLUSION_ENDING = "EXCLUSION_ENDING"
 _BUILT_IN = Options()
 _ORDER = (Severity.BLOCKER, Severity.NEEDS_ENHANCED, Severity.WAIT, Severity.ADVISORY)
 
@@ -67,8 +70,12 @@ def decide(
                 until=found.until,
                 by=found.by,
                 since=found.since,
+                reminder=found.reminder,
             )
-            return _verdict(rules, excluded)
+            if found.reminder is None or now < found.reminder:
+                return _verdict(rules, excluded)
+            told = resolved(rules.content.options).tell & {EXCLUSION_ENDING}
+            return altered(_verdict(rules, excluded, (ending(found),)), tell=told)
         case NoRule(findings=findings):
             return _verdict(rules, Block(), findings)
         case Match() as match:

@@ -86,6 +86,7 @@ class Exclude:
     until: datetime | None
     by: str  # "rule NAME", "decision", "tag NAME" (self-excluded)
     since: datetime | None = None  # of a tag's exclusion: its first day, for `max_days`
+    reminder: datetime | None = None  # when to say that it ends
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,6 +19,8 @@ from shared.domain.rules import Rules
 from shared.domain.rules.selectors import EffectiveTags, Traits
 from shared.domain.spelling import plain
 
+REMINDED = timedelta(days=7)  # before the end
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exclusion:
@@ -34,6 +36,14 @@ class Exclusion:
     until: datetime | None
     since: datetime | None = None
     self_excluded: bool = False
+    began: datetime | None = None  # None: not known
+
+    @property
+    def reminder(self) -> datetime | None:
+        """When to say that it ends; None: it has no end, or was as short as that from the start."""
+        if self.until is None or (self.began is not None and self.until - self.began <= REMINDED):
+            return None
+        return self.until - REMINDED
 
 
 def in_force(decisions: Iterable[PersonDecision], kind: DecisionKind) -> PersonDecision | None:
@@ -58,7 +68,11 @@ def excluded(
         if decision.until is None or now < decision.until:
             return (
                 Exclusion(
-                    by="decision", owner=decision.by, reason=decision.reason, until=decision.until
+                    by="decision",
+                    owner=decision.by,
+                    reason=decision.reason,
+                    until=decision.until,
+                    began=decision.at,
                 ),
                 (),
             )
@@ -100,9 +114,21 @@ def _tag_exclusion(
                 until=until,
                 since=since,
                 self_excluded=True,
+                began=since,
             )
         found = (*found, _expired(f"the exclusion by tag {tag.name}", owner, reason, until))
     return found
+
+
+def ending(one: Exclusion) -> Finding:
+    """Say some days before that an exclusion ends."""
+    day = one.until.date().isoformat() if one.until else ""
+    return finding(
+        "EXCLUSION_ENDING",
+        text="This VM's exclusion ends soon; it is enrolled by itself then.",
+        evidence=f"{one.by} of {one.owner} ends {day}: {one.reason}"[:400],
+        remedies=(tag_remedies.renew_exclusion(),),
+    )
 
 
 def _expired(what: str, owner: str, reason: str, until: datetime | None) -> Finding:

@@ -40,7 +40,13 @@ class Options:
     undelete: bool = False
     standard_to_enhanced: bool = False
     tell: frozenset[str] = frozenset(
-        {"TAG_VALUE_UNKNOWN", "POLICY_WEAKER", "POLICY_ONE_WAY", "EXCLUSION_EXPIRED"}
+        {
+            "TAG_VALUE_UNKNOWN",
+            "POLICY_WEAKER",
+            "POLICY_ONE_WAY",
+            "EXCLUSION_ENDING",
+            "EXCLUSION_EXPIRED",
+        }
     )
 
     @property
