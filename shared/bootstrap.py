@@ -43,12 +43,7 @@ def settings() -> Settings:
             from shared.adapters.exporters import providers
 
             made = providers(_Process.settings)
-            telemetry.install(
-                tracer=made.tracer,
-                meter=made.meter,
-                handler=made.handler,
-                shutdown=made.shutdown,
-            )
+            telemetry.install(tracer=made.tracer, meter=made.meter, handler=made.handler)
     return _Process.settings
 
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 import logging
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -36,7 +36,6 @@ class _Providers:
     tracer: Tracer | None = None
     meter: Meter | None = None
     instruments: dict[str, Any] = {}  # noqa: RUF012  # one process, one set of instruments
-    shutdown: list[Any] = []  # noqa: RUF012
 
 
 def wide(event: str, /, **fields: object) -> None:
@@ -85,20 +84,11 @@ def trace_id(traceparent: str) -> str:
     return parts[1] if len(parts) == 4 and len(parts[1]) == 32 else ""
 
 
-def install(
-    *, tracer: Tracer, meter: Meter, handler: logging.Handler, shutdown: Callable[[], None]
-) -> None:
+def install(*, tracer: Tracer, meter: Meter, handler: logging.Handler) -> None:
     """Send everything through these providers from now on; called once by `bootstrap`."""
     _Providers.tracer, _Providers.meter = tracer, meter
-    _Providers.shutdown.append(shutdown)
     _log.addHandler(handler)
     _log.propagate = False
-
-
-def flush() -> None:
-    """Push out what is buffered; for short-lived commands and tests."""
-    for shutdown in _Providers.shutdown:
-        shutdown()
 
 
 def _instrument(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -35,12 +34,11 @@ SCOPE = "vm-backup-auto-enrollment"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Made:
-    """Providers ready for use; ``shutdown`` flushes and stops them."""
+    """Providers ready for use; they flush by themselves when the process ends."""
 
     tracer: Tracer
     meter: Meter
     handler: logging.Handler
-    shutdown: Callable[[], None]
 
 
 def providers(settings: Settings) -> Made:
@@ -54,16 +52,10 @@ def providers(settings: Settings) -> Made:
     )
     loggers = LoggerProvider(resource=resource)
     loggers.add_log_record_processor(BatchLogRecordProcessor(logs))
-
-    def shutdown() -> None:
-        for provider in (tracers, meters, loggers):
-            provider.force_flush()
-
     return Made(
         tracer=tracers.get_tracer(SCOPE),
         meter=meters.get_meter(SCOPE),
         handler=LoggingHandler(level=logging.INFO, logger_provider=loggers),
-        shutdown=shutdown,
     )
 
 
