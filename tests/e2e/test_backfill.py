@@ -28,7 +28,7 @@ from shared.domain.records import Row
 from shared.domain.states import State
 from shared.settings import read
 from simulator.estate import Estate, up_running
-from tests.e2e.terminal import ended, ops, started
+from tests.e2e.terminal import ended, started
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1800), pytest.mark.asyncio(loop_scope="module")]
 FULL, SMALL = (2000, 10), (64, 2)  # VMs and vaults: a vault takes 240 a day
@@ -98,7 +98,8 @@ async def place(request, tmp_path_factory) -> AsyncIterator[Place]:
             "SUBSCRIPTIONS": estates.MAIN,
         },
     ) as estate:
-        code, out, err = await ops(estate, "plan", "--backfill", "-o", "json")
+        plan = await started(estate, "plan", "--backfill", "-o", "json")
+        code, out, err = await ended(plan, LONG)
         assert code in {Exit.DONE, Exit.FOUND}, err
         yield Place(
             estate=estate,
@@ -117,7 +118,7 @@ async def begun(place: Place, file: Path, *words: str) -> asyncio.subprocess.Pro
     before = written()
     place.estate.clock.set_speed(PLANNING)
     process = await started(place.estate, "backfill", "--yes", "--state", str(file), *words)
-    await place.estate.wait_until(lambda: written() != before, 300, "it is at work")
+    await place.estate.wait_until(lambda: written() != before, LONG, "it is at work")
     place.estate.clock.set_speed(WORKING)
     return process
 

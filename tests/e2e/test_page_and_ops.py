@@ -18,6 +18,7 @@ import pytest
 import pytest_asyncio
 
 from demo import scenario
+from shared.web.routes import ROUTES
 from simulator import role
 from simulator.access import ASSIGNMENT
 from simulator.estate import EVENT_SUBSCRIPTION, EVENT_VERSION, Estate, up_running
@@ -90,6 +91,26 @@ async def test_the_page_answers_in_time_and_only_to_those_who_signed_in(estate):
     assert answer.headers["Content-Security-Policy"].startswith("default-src 'none'")
     assert took < 2.0
     assert (refused, health) == (401, 200)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        pytest.param({}, id="nobody"),
+        pytest.param({"x-functions-key": "wrong"}, id="a wrong key"),
+        pytest.param({"Authorization": "Bearer x.y.z"}, id="no token"),
+        pytest.param({"X-MS-CLIENT-PRINCIPAL": "eyJjbGFpbXMiOltdfQ=="}, id="a forged principal"),
+    ],
+)
+async def test_no_route_of_the_host_answers_strangers(estate, headers):
+    for route in ROUTES:
+        url = f"{estate.url}/api/{route.path}"
+        async with estate.http.request(route.method, url, headers=headers) as answer:
+            assert answer.status == 401, route
+
+
+async def test_events_still_arrive_at_an_app_that_lets_nobody_else_in(estate):
+    assert {one.state for one in estate.grid.deliveries} == {"delivered"}
 
 
 async def test_jobs_come_from_resource_graph_with_their_age(estate):
