@@ -41,6 +41,9 @@ class Limits:
         """Give today's value."""
         return self._numbers[name]
 
+    def __contains__(self, name: str) -> bool:
+        return name in self._numbers
+
     def __getitem__(self, name: str) -> Limit:
         return self._by_name[name]
 

@@ -20,7 +20,6 @@ from shared.domain.spelling import did_you_mean
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]{1,148}[A-Za-z0-9]")  # facts §1.12
 NAME_HINT = "3-150 letters, digits, hyphens; starts with a letter, no hyphen at the end"
 INTERVALS = (4, 6, 8, 12, 24)
-INSTANT_BY_INTERVAL = {4: 17, 6: 22}  # days; with other intervals the general limit holds
 
 type Place = tuple[str, ...]
 type Problem = tuple[Place, str, str, str]  # where in the policy, what, hint, level
@@ -84,7 +83,8 @@ def _instant(policy: DeclaredPolicy) -> Iterator[Problem]:
         return
     most = LIMITS.number("instant_restore_enhanced")
     if policy.schedule.hourly is not None:
-        most = INSTANT_BY_INTERVAL.get(policy.schedule.hourly.every_hours, most)
+        every = f"instant_restore_every_{policy.schedule.hourly.every_hours}_hours"
+        most = LIMITS.number(every) if every in LIMITS else most
     least = 5 if weekly else 1
     if days is not None and not least <= days <= most:
         yield where, f"cannot be {days} with this schedule", f"{least} to {most}", "error"

@@ -440,6 +440,11 @@ def test_every_problem_is_told_at_once() -> None:
             id="hidden by a glob",
         ),
         pytest.param(
+            "rules: [{name: a, when: {regions: West Europe}}, {name: b, when: {regions: westeurope}}]",
+            "rule 'b' is never reached",
+            id="the same region in another spelling",
+        ),
+        pytest.param(
             "rules: [{name: a, when: {names: '*'}}, {name: b, when: {os: Linux}}]",
             "rule 'b' is never reached",
             id="hidden by every name",
