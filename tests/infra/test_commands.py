@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import re
 import shlex
+import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -24,7 +25,8 @@ PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
 MARK = "# needs Azure"
 OURS = ("make", "python")
 AZURES = ("az", "azd", "sh", "eval")
-PLAIN = {"export"}
+PLAIN = {"export", "make test-all"}  # the latter is the suite itself, with every cell
+AZ = ROOT / ".venv-az" / "bin" / "az"
 
 #: Which test runs a command. `make X` has what `python -m` below it has.
 RUN_BY = {
@@ -121,6 +123,36 @@ def test_what_is_not_marked_runs_in_a_test(command):
         return
 
     assert name in RUN_BY, f"say in RUN_BY which test runs it, or mark it with {MARK}"
+
+
+def _azs() -> dict[str, set[str]]:
+    """Give each command of `az` in the pages and the hook with the options it is given."""
+    hook = (ROOT / "infra/hooks/postdeploy.sh").read_text(encoding="utf-8").replace("\\\n", " ")
+    lines = [part.strip() for one in COMMANDS for part in re.split(r"&&|\|", one.text)]
+    lines += re.findall(r"(?:^|[(\s])(az [a-z][^\n)]*)", hook)
+    found: dict[str, set[str]] = {}
+    for line in lines:
+        if name := re.match(r"az ((?:[a-z][a-z-]* ?)+)(?= |$)", line):
+            options = set(re.findall(r"(?<=\s)--?[a-z][a-z-]*", line))
+            found.setdefault(name[1].strip(), set()).update(options)
+    return found
+
+
+def test_azures_own_command_line_knows_its_commands(pytestconfig):
+    """Held against the help of the real Azure CLI: a second for each."""
+    if not (pytestconfig.getoption("--all-cells") and AZ.exists()):
+        pytest.skip("make conformance-az installs the Azure CLI, make test-all asks it")
+    wrong = {}
+    for name, options in _azs().items():
+        asked = subprocess.run(
+            [AZ, *name.split(), "--help"], capture_output=True, text=True, check=False
+        )
+        said = {*re.findall(r"(?<![\w-])--?[a-z][a-z-]*", asked.stdout)}
+        if asked.returncode or not options <= said:
+            wrong[name] = (options - said, asked.stderr)
+
+    assert len(_azs()) > 15
+    assert wrong == {}
 
 
 def named(command: Command) -> str:
