@@ -205,3 +205,32 @@ async def test_a_vault_that_disappears_is_named_and_nothing_is_lost():
     await house.play(1200, step=20)
 
     assert (await house.row(newcomer.id)).state is State.ENROLLED
+
+
+async def test_a_whole_estate_tagged_anew_changes_hour_by_hour_and_is_told_once(request):
+    """The events of thousands come in at once, through the queue, for hours."""
+    many = 5_000 if request.config.getoption("--all-cells") else 120
+    most = 40
+    vaults = [worlds.vault(f"rsv-{number}") for number in range(-(-many // 1000))]
+    house = House(CHANGES_PER_HOUR=str(most), CHANGES_PER_DAY="10000", SWEEP_SECONDS="86400")
+    house.region(*vaults)
+    vms = [
+        worlds.vm(f"vm-{number:04}", uid=f"u{number}", tags={"backup-tier": "gold"})
+        for number in range(many)
+    ]
+    house.machines.add(*vms)
+    for number, vm in enumerate(vms):
+        kept = worlds.item(vaults[number // 1000], vm, "bronze", last_recovery_point=worlds.NOW)
+        house.backup.put(kept)
+        await house.event(vm.id)
+
+    hours = 0
+    while hours < 3:
+        await house.play(3600, step=60)
+        hours += 1
+        assert len(house.backup.sent) <= most * (hours + 1)  # the clock's hours, not ours
+    assert len(house.backup.sent) >= most * hours or len(house.backup.sent) == many
+    assert house.notices.operators == ["CEILING_REACHED"]
+    assert house.notices.reported == []
+    assert states(house).keys() <= {State.WAITING, State.ENROLLED}  # never seen before
+    assert {change.policy.name for change in house.backup.sent} == {"gold"}
