@@ -29,7 +29,7 @@ from shared.domain.ids import ArmId
 from shared.domain.letters import ANNOUNCEMENT, Happened, Links, letter, story
 from shared.domain.messages import NoticeItem
 from shared.domain.notices import OPERATORS, Cadence, Notice, NoticeState
-from shared.domain.routing import Routing, operators, routed, unreachable
+from shared.domain.routing import Routing, declared_route, operators, routed, unreachable
 from shared.lanes import Lanes
 from shared.outbox import NoticeStore, Outbox
 from shared.ports import Clock, Queues, RulesSource, Subject
@@ -177,17 +177,16 @@ class Notifier:
     ) -> Notice:
         """Find the recipients; the rules' routes are looked up by name."""
         declared = (await self._rules.current()).content.notices
-        named = {route.name: route for route in declared.routes}
-        chosen = [named[name] for name in subject.routes if name in named]
+        chosen = declared_route(declared.routes, subject.routes, findings)
         found = routed(
-            to=tuple(word for route in chosen for word in route.to),
+            to=chosen.to if chosen else (),
             tags=subject.tags,
             group_tags=subject.group_tags,
             subscription_tags=subject.subscription_tags,
             fallback=declared.fallback,
             routing=self._routing,
         )
-        language = next((route.language for route in chosen if route.language), self._language)
+        language = chosen.language if chosen and chosen.language else self._language
         return Notice(
             key=subject.vm.key,
             id="",

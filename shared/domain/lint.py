@@ -11,13 +11,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 
+from shared.domain.catalogue import CATALOGUE
 from shared.domain.daylight import next_change
 from shared.domain.ids import ArmId
 from shared.domain.model import Policy, PolicyKind, Vault, region_of
 from shared.domain.rules import Rules
 from shared.domain.rules.decode import Path
 from shared.domain.rules.model import VaultSet
-from shared.domain.rules.selectors import Traits, tag_conditions
+from shared.domain.rules.selectors import Traits, matcher, tag_conditions
 from shared.domain.rules.vocabulary import selectors
 from shared.domain.spelling import did_you_mean, plain
 from shared.errors import Problem
@@ -37,6 +38,7 @@ class Known:
 def lint(rules: Rules, now: datetime, known: Known | None = None) -> tuple[Problem, ...]:
     """Give the file's own warnings and everything the estate and the date add, in file order."""
     found = [*rules.warnings, *_exclusions(rules, now.astimezone(UTC).date()), *_clocks(rules, now)]
+    found += _causes(rules)
     if known is not None:
         found += [*_vaults(rules, known), *_policies(rules, known)]
     if known is not None and known.vms:
@@ -62,6 +64,20 @@ def _exclusions(rules: Rules, today: date) -> Iterator[Problem]:
         elif one.expires - today <= ENDING_SOON:
             days = (one.expires - today).days
             yield _say(rules, path, f"exclusion {one.name} ends in {days} days", one.owner)
+
+
+def _causes(rules: Rules) -> Iterator[Problem]:
+    """Say which causes of a route no finding has: nobody would ever hear by it."""
+    codes = [plain(code) for code in CATALOGUE]
+    for at, route in enumerate(rules.content.notices.routes):
+        for number, cause in enumerate(route.causes):
+            if not any(map(matcher((cause,)), codes)):
+                yield _say(
+                    rules,
+                    ("notices", "routes", at, "causes", number),
+                    f"route {route.name!r}: no finding is called {cause[:60]!r}",
+                    "docs/checks.md lists them all",
+                )
 
 
 def _clocks(rules: Rules, now: datetime) -> Iterator[Problem]:

@@ -15,6 +15,10 @@ from shared.domain.deliveries import Route, Target
 from shared.domain.findings import Finding, Remedy
 from shared.domain.model import Tags
 from shared.domain.quoting import printable
+from shared.domain.rules.model import Route as DeclaredRoute
+from shared.domain.rules.model import Selector
+from shared.domain.rules.selectors import matcher
+from shared.domain.spelling import plain
 
 MOST = 10  # recipients of one notice; a longer list belongs into a distribution list
 
@@ -103,6 +107,27 @@ def routed(
         routes=_with_next(_distinct(found)[:MOST], routing),
         source=", ".join(dict.fromkeys(sources)),
         findings=tuple(findings),
+    )
+
+
+def declared_route(
+    routes: Sequence[DeclaredRoute], names: Sequence[str], findings: Sequence[Finding]
+) -> DeclaredRoute | None:
+    """Choose the rules' route for what was found on a VM.
+
+    ``names`` are the routes for this VM, the best first (`selection`).
+    """
+    for one in routes:
+        for_this_vm = one.name in names or one.when == Selector()
+        if one.by_cause and for_this_vm and any(_concerns(one, found) for found in findings):
+            return one
+    by_name = {one.name: one for one in routes if not one.by_cause}
+    return next((by_name[name] for name in names if name in by_name), None)
+
+
+def _concerns(route: DeclaredRoute, found: Finding) -> bool:
+    return (not route.causes or matcher(route.causes)(plain(found.code))) and (
+        not route.severity or found.severity in route.severity
     )
 
 

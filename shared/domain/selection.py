@@ -127,10 +127,9 @@ def select(
 
 
 def _routes(rules: Rules, ready: ReadyRule, traits: Traits) -> tuple[str, ...]:
-    """Give the route that the rule names, else the first that chooses the VM itself."""
-    if ready.rule.notices:
-        return (ready.rule.notices,)
-    return tuple(name for name, when in rules.routes if when.test(traits))[:1]
+    """Give the route that the rule names, then those that choose the VM itself, in order."""
+    named = (ready.rule.notices,) if ready.rule.notices else ()
+    return (*named, *(name for name, when in rules.routes if when.test(traits)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -150,7 +150,7 @@ def _notices(content: RulesFile, say: Say) -> Found:
         if isinstance(rule, Rule | DefaultRule)
     }
     for at, route in enumerate(content.notices.routes):
-        if route.when == Selector() and plain(route.name) not in named:
+        if route.when == Selector() and plain(route.name) not in named and not route.by_cause:
             yield say(
                 ("notices", "routes", at, "name"),
                 f"route {route.name!r} is never taken: no rule names it and it chooses no VM",

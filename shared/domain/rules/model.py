@@ -14,6 +14,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from shared.domain.findings import Severity
 from shared.domain.model import OsType
 from shared.domain.rules.declared import DeclaredPolicy, DeclaredVault, NewVaults, Redundancy
 
@@ -280,16 +281,29 @@ class TagExclusion(Struct, frozen=True, kw_only=True):
 
 
 class Route(Struct, frozen=True, kw_only=True):
-    """Who hears of a VM: `owner`, `mail:ADDRESS`, `teams:CHANNEL`, `topic`."""
+    """Who hears of a VM: `owner`, `mail:ADDRESS`, `teams:CHANNEL`, `topic`.
+
+    With `causes` or `severity` it is for VMs with such a finding, and without `when` for all of
+    them; it goes before a route that says nothing of causes.
+    """
 
     name: Name
     to: Annotated[Words, Meta(min_length=1)]
     when: Selector = Selector()
+    causes: Annotated[Words, Meta(description="Codes of findings; * and ? are globs.")] = ()
+    severity: tuple[Severity, ...] = ()
     language: str = ""
+
+    @property
+    def by_cause(self) -> bool:
+        """Tell whether what is found decides, too."""
+        return bool(self.causes or self.severity)
 
 
 class Notices(Struct, frozen=True, kw_only=True):
-    """The route that a VM's rule names; else the first, in order, whose `when` chooses the VM."""
+    """The first route for what was found; else the one that the VM's rule names; else the first,
+    in order, whose `when` chooses the VM.
+    """
 
     routes: tuple[Route, ...] = ()
     fallback: Annotated[Words, Meta(description="Who hears if nobody else can be found.")] = ()

@@ -446,12 +446,12 @@ notices:
 @pytest.mark.parametrize(
     "name, routes",
     [
-        pytest.param("named-web", ("pager",), id="the rule names one"),
-        pytest.param("web-1", ("web",), id="the first that chooses it"),
+        pytest.param("named-web", ("pager", "web", "late"), id="the rule names one"),
+        pytest.param("web-1", ("web", "late"), id="those that choose it, in order"),
         pytest.param("db-1", (), id="a route without a condition chooses nobody"),
     ],
 )
-def test_a_notice_takes_the_route_of_the_rule_or_the_first_that_chooses_the_vm(name, routes):
+def test_a_notice_may_take_the_route_of_the_rule_and_those_that_choose_the_vm(name, routes):
     found = select(parse(HEAD + ROUTES), snapshot(vm(name)), (), NOW)
     assert isinstance(found, Match)
     assert found.routes == routes

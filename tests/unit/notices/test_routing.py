@@ -5,7 +5,21 @@ from __future__ import annotations
 import pytest
 
 from shared.domain.deliveries import Target
-from shared.domain.routing import Routing, is_mail, operators, routed, unreachable
+from shared.domain.findings import Severity
+from shared.domain.lint import lint
+from shared.domain.routing import (
+    Routing,
+    declared_route,
+    is_mail,
+    operators,
+    routed,
+    unreachable,
+)
+from shared.domain.rules import parse
+from shared.domain.rules.model import Route, Selector
+from tests.fakes.azure import START
+from tests.unit.domain import worlds
+from tests.unit.notices.post import FakeRoutes, Post, finding
 
 ROUTING = Routing(operators=("ops@contoso.com",), mail=("acs", "smtp"), teams=("default", "Infra"))
 BARE = Routing(mail=("smtp",))
@@ -169,3 +183,63 @@ def test_in_observe_mode_only_the_operators_hear():
 
     assert "ops@contoso.com" in str(found.routes)
     assert "owner@contoso.com" not in str(found.routes)
+
+
+ROUTES = (
+    Route(name="named", to=("mail:named@x.org",)),
+    Route(name="web", to=("mail:web@x.org",), when=Selector(names=("web-*",))),
+    Route(name="network", to=("teams:Infra",), causes=("network_*",)),
+    Route(
+        name="web policies",
+        to=("mail:policies@x.org",),
+        when=Selector(names=("web-*",)),
+        causes=("POLICY_KIND",),
+        severity=(Severity.NEEDS_ENHANCED,),
+    ),
+    Route(
+        name="urgent", to=("mail:pager@x.org",), severity=(Severity.BLOCKER,), causes=("AGENT*",)
+    ),
+)
+NETWORK, AGENT = finding("NETWORK_BLOCKED", Severity.ADVISORY), finding("AGENT_NOT_READY")
+KIND = finding("POLICY_KIND", Severity.NEEDS_ENHANCED)
+
+
+@pytest.mark.parametrize(
+    "names, findings, route",
+    [
+        pytest.param((), [finding("OTHER")], None, id="no route is for it"),
+        pytest.param(("named", "web"), [finding("OTHER")], "named", id="the rule's"),
+        pytest.param(("web",), [finding("OTHER")], "web", id="the first that chooses the VM"),
+        pytest.param(("named",), [finding("OTHER"), NETWORK], "network", id="by cause, any VM"),
+        pytest.param((), [AGENT], "urgent", id="by cause and severity"),
+        pytest.param(
+            (), [finding("AGENT_NOT_READY", Severity.WAIT)], None, id="the cause, not so severe"
+        ),
+        pytest.param(("web", "web policies"), [KIND], "web policies", id="by cause, of its VMs"),
+        pytest.param(("named",), [KIND], "named", id="by cause, of other VMs"),
+        pytest.param(("web policies",), [AGENT, NETWORK], "network", id="the first of the file"),
+        pytest.param(("web policies",), [finding("OTHER")], None, id="named, but not for this"),
+    ],
+)
+def test_cause_and_severity_may_choose_the_route(names, findings, route):
+    found = declared_route(ROUTES, names, findings)
+    assert (found.name if found else None) == route
+
+
+def test_a_cause_that_no_finding_has_is_told_by_lint():
+    text = worlds.RULES + (
+        "notices:\n  routes:\n"
+        "    - {name: net, causes: ['NETWORK_*', NETWROK_BLOCKED], to: owner}\n"
+    )
+    (told,) = [str(one) for one in lint(parse(text, "r.yaml"), START) if "no finding" in str(one)]
+    assert "route 'net': no finding is called 'NETWROK_BLOCKED'" in told
+
+
+async def test_a_cause_reaches_who_can_do_something_about_it():
+    routes = (Route(name="net", causes=("NETWORK_*",), to=("owner", "teams:default")),)
+    post = Post(rules=FakeRoutes(routes=routes))
+    await post.report("vm-1", finding("NETWORK_BLOCKED"))
+    await post.report("vm-2", finding("AGENT_NOT_READY"))
+    await post.play(120)
+    assert {letter.stories[0].title for letter in post.mail.got} == {"vm-1", "vm-2"}
+    assert {letter.stories[0].title for letter in post.teams.got} == {"vm-1"}
