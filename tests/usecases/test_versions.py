@@ -7,6 +7,7 @@ from datetime import timedelta
 import msgspec
 import pytest
 
+from shared import bootstrap
 from shared.domain import messages
 from shared.domain.messages import Cause, SweepPage, WorkItem, decode, encode
 from shared.errors import BadMessage
@@ -14,6 +15,7 @@ from shared.intake import LOOK_AGAIN, PATIENCE, wait_for_newer
 from tests.fakes.azure import START
 from tests.fakes.storage import FakeQueues
 from tests.unit.domain import worlds
+from tests.usecases.house import House
 
 WORK = WorkItem(vm=str(worlds.vm().id), seen_at=START, cause=Cause.EVENT)
 QUEUE = "enrollments-backlog"
@@ -86,3 +88,29 @@ def test_an_older_message_is_understood():
     del body["trace"], body["by"]
 
     assert decode(msgspec.json.encode({**body, "since": "tomorrow"})) == WORK
+
+
+async def test_a_newer_message_waits_a_quarter_of_an_hour_and_is_then_parked(
+    monkeypatch,
+):
+    house = House()
+
+    async def given(what):
+        return what
+
+    monkeypatch.setattr(bootstrap, "ports", lambda: given(house.ports))
+    monkeypatch.setattr(bootstrap, "clock", lambda: given(house.clock))
+    monkeypatch.setattr(bootstrap, "_parked", lambda: given(house.parked))
+    body, looks = of_tomorrow(kind="fleet"), 0
+    while body:
+        await bootstrap.enroll(body, f"message-{looks}", backlog=True)
+        looks += 1
+        house.clock.advance(LOOK_AGAIN)
+        sent = house.queues.take()
+        body = encode(sent[0].message) if sent else b""
+
+    assert looks == PATIENCE.total_seconds() / LOOK_AGAIN + 1
+    [parked] = house.parked._parked.values()
+    assert (parked.reason, parked.source) == ("version", QUEUE)
+    assert "fleet" in parked.raw
+    assert house.ledger.all_rows() == ()
