@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import typer
 
-from ops import backfilling, deciding, deploying, looking, replaying, ruling
+from ops import backfilling, deciding, deploying, looking, replaying, restoring, ruling
 
 app = typer.Typer(
     name="ops",
@@ -18,7 +18,7 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,
 )
-for commands in (looking, ruling, backfilling, deciding, replaying, deploying):
+for commands in (looking, ruling, backfilling, deciding, restoring, replaying, deploying):
     commands.register(app)
 
 

@@ -52,6 +52,8 @@ RUN_BY = {
     "python -m ops plan": "tests/e2e/test_page_and_ops.py",
     "python -m ops doctor": "tests/e2e/test_page_and_ops.py",
     "python -m ops decide": "tests/unit/ops/test_commands.py",
+    "python -m ops decisions": "tests/unit/ops/test_restoring.py",
+    "python -m ops restore": "tests/unit/ops/test_restoring.py",
     "python -m ops lint": "tests/unit/ops/test_commands.py",
     "python -m ops notices list": "tests/unit/ops/test_commands.py",
     "python -m ops notices resend": "tests/unit/ops/test_commands.py",
@@ -77,7 +79,7 @@ class Command:
 
     @property
     def words(self) -> list[str]:
-        return shlex.split(self.text, comments=True)
+        return shlex.split(self.text.partition(" > ")[0], comments=True)
 
     def __str__(self) -> str:
         return f"{self.page}: {self.text}"
