@@ -57,6 +57,7 @@ def observed(row: Row, snapshot: Snapshot, verdict: Verdict) -> Row:
         first_backup_after=verdict.first_backup_after,
         would="",
         excluded_by="",
+        excluded_until=None,
         reason="",
     )
     if vm is None:

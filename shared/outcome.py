@@ -60,6 +60,7 @@ async def recorded(
             row = replace(
                 row,
                 excluded_by=decision.owner,
+                excluded_until=decision.until,
                 reason=decision.reason,
                 tag_excluded_since=decision.since,
             )

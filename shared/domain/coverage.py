@@ -165,7 +165,7 @@ def entry_of(row: Row) -> Entry | None:
         causes=_causes(row, standing),
         why=one_line(row.reason or row.would or row.why, _WHY),
         since=_seconds(row.since),
-        until=_seconds(row.until),
+        until=_seconds(row.excluded_until or row.until),
         point=_seconds(row.last_recovery_point),
         tags={name[:_TAG]: value[:_TAG] for name, value in row.tags.items()},
     )

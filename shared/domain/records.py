@@ -103,6 +103,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     would: str = ""  # observe mode: what enforce would have done
     findings: tuple[Finding, ...] = ()
     excluded_by: str = ""  # owner of the exclusion
+    excluded_until: datetime | None = None  # its end; `until` may be the day of its reminder
     reason: str = ""  # reason of the exclusion, in the owner's words
     claim: Claim | None = None
     gathering_since: datetime | None = None  # start of the latest reconcile, claim or not

@@ -41,6 +41,7 @@ async def test_a_week_before_its_end_somebody_hears_and_then_the_vm_is_enrolled(
     house = await excluded(WEEK + HOUR, timedelta(days=30))
     row = await house.row(VM.id)
     assert (row.state, row.findings, house.notices.reported) == (State.EXCLUDED, (), [])
+    assert (row.until, row.excluded_until) == (row.excluded_until - WEEK, row.excluded_until)
 
     await house.play(2 * 3600, step=60)
     row = await house.row(VM.id)
