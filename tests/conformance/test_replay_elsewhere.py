@@ -6,6 +6,7 @@ it has to match as much. What cannot be read is named, and never passed over as 
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import random
@@ -65,6 +66,7 @@ def other_line_order(text: str) -> str:
 
 
 def by_row(change: Callable[[dict], None]) -> Change:
+    @functools.wraps(change)
     def changed(text: str) -> str:
         rows = [json.loads(line) for line in text.splitlines()]
         for row in rows:
