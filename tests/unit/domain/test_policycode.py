@@ -121,7 +121,25 @@ def test_a_longer_retention_is_an_update_that_says_what_changes() -> None:
     found = plan(policy(keep=GUIDES), to_body(policy()))
     assert isinstance(found, Update)
     assert "keep.weekly.weeks: none -> 104" in found.differences
+    assert "keep.monthly.weeks: none -> Last" in found.differences
     assert found.shortens == ()
+
+
+def test_more_of_every_tier_shortens_nothing_and_the_order_of_days_is_no_difference() -> None:
+    less = GUIDES | {
+        "weekly": {"weeks": 9, "days": ["Sunday", "Friday"]},
+        "monthly": GUIDES["monthly"] | {"months": 9},
+        "yearly": GUIDES["yearly"] | {"years": 9},
+    }
+    more = GUIDES | {"weekly": {"weeks": 104, "days": ["Friday", "Sunday"]}}
+    found = plan(policy(keep=more), to_body(policy(keep=less)))
+    assert isinstance(found, Update)
+    assert found.shortens == ()
+    assert found.differences == (
+        "keep.monthly.months: 9 -> 120",
+        "keep.weekly.weeks: 9 -> 104",
+        "keep.yearly.years: 9 -> 99",
+    )
 
 
 SHORTER = [
@@ -143,6 +161,21 @@ SHORTER = [
         },
         {"keep": {"days": 30, "yearly": {"years": 9, "in_months": ["June"], "dates": [0]}}},
         "yearly points no longer kept: the last day of March",
+    ),
+    *(
+        ({"keep": GUIDES}, {"keep": GUIDES | {tier: less}}, shrinks)
+        for tier, less, shrinks in (
+            ("weekly", GUIDES["weekly"] | {"weeks": 103}, "weekly points: 104 -> 103"),
+            ("monthly", GUIDES["monthly"] | {"months": 119}, "monthly points: 120 -> 119"),
+            ("monthly", None, "monthly points: 120 -> none"),
+            ("yearly", GUIDES["yearly"] | {"years": 98}, "yearly points: 99 -> 98"),
+            ("yearly", None, "yearly points: 99 -> none"),
+        )
+    ),
+    (
+        {"keep": {"days": 30, "monthly": {"months": 9, "dates": [0, 15]}}},
+        {"keep": {"days": 30, "monthly": {"months": 9, "dates": [0]}}},
+        "monthly points no longer kept: day 15",
     ),
     (
         {"kind": "enhanced", "schedule": HOURLY},

@@ -491,6 +491,7 @@ def test_a_set_that_names_vaults_but_takes_those_of_one_subscription_is_a_warnin
         pytest.param("{groups: 'rg-?'}", "{groups: 'rg-*'}", id="one letter against any number"),
         pytest.param("{tags: {env: '*'}}", "{names: a}", id="a tag that may be missing"),
         pytest.param("{names: a, os: Linux}", "{names: a}", id="a narrower rule first"),
+        pytest.param("{tags: {env: {present: true}}}", "{names: a}", id="presence first"),
         pytest.param("{tags: {env: {present: false}}}", "{names: a}", id="absence first"),
         pytest.param("{any: [{names: a}, {names: b}]}", "{names: a}", id="nested first: not looked into"),
     ],
