@@ -126,7 +126,9 @@ def machine(codes: set[str], properties: dict[str, Any], view: dict[str, Any]) -
         blocked = True
     elif power in {"stopped", "deallocated"}:
         codes.add("VM_OFF")
-    if (properties.get("additionalCapabilities") or {}).get("hibernationEnabled") and not hibernated:
+    if (properties.get("additionalCapabilities") or {}).get(
+        "hibernationEnabled"
+    ) and not hibernated:
         codes.add("HIBERNATION_ENABLED")
     security = (properties.get("securityProfile") or {}).get("securityType", "")
     if str(security).lower() == "confidentialvm":
