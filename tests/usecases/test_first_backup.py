@@ -113,6 +113,20 @@ async def test_protection_made_by_hand_that_waits_for_its_first_backup_gets_it_t
     assert house.backup.calls["back_up_now"] == 1
 
 
+async def test_what_another_vault_protects_or_nobody_may_protect_gets_none():
+    house = house_of("always")
+    other = worlds.vault("rsv-team", tags={})
+    house.directory.add(other, *worlds.policies(other))
+    house.backup.put(worlds.item(other, VM, state=ProtectionState.PENDING))
+    node = worlds.vm("node", managed_by="/subscriptions/x/y/z/cluster")
+    house.machines.add(node)
+    await house.event(node.id)
+
+    assert (await enrolled(house)).state is State.ELSEWHERE
+    assert (await house.row(node.id)).state is State.IGNORED
+    assert house.backup.calls["back_up_now"] == 0
+
+
 async def test_observe_mode_starts_nothing():
     house = house_of("always", MODE="observe")
     house.backup.put(worlds.item(VAULT, VM, state=ProtectionState.PENDING))
