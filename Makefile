@@ -63,6 +63,7 @@ conformance: setup ## Holds simulator and adapters against recorded reality
 
 conformance-az: setup ## Drives the simulator with the real az (installs it in .venv-az)
 	@$(BIN)/python -m tests.conformance.az $(ARGS)
+	@$(BIN)/python -m pytest -q --az -m real_az tests/e2e
 
 package: setup ## Builds the deployment package; its path is the last line
 	@$(BIN)/python -m packaging_tools.build $(ARGS)

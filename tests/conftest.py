@@ -17,6 +17,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--ground-truth", default=None, help="folder with recordings and OpenAPI documents"
     )
+    parser.addoption(
+        "--az", action="store_true", help="run also what the real az does (conformance-az)"
+    )
 
 
 def _ground_truth(config: pytest.Config) -> Path:
@@ -75,7 +78,11 @@ def golden(request: pytest.FixtureRequest):
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Of every test marked `matrix`, run a seeded third unless --all-cells is given."""
+    """Of tests marked `matrix`, run a seeded third unless --all-cells is given; `real_az` on --az."""
+    if not config.getoption("--az"):
+        by_az = [item for item in items if item.get_closest_marker("real_az")]
+        config.hook.pytest_deselected(items=by_az)
+        items[:] = [item for item in items if item not in by_az]
     cells = [item for item in items if item.get_closest_marker("matrix")]
     if config.getoption("--all-cells") or not cells:
         return

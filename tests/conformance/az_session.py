@@ -18,6 +18,7 @@ from simulator.server import Simulator
 ROOT = Path(__file__).parents[2]
 ENVIRONMENT = ROOT / ".venv-az"
 VERSION = "2.91.0"
+CLIENT = "6f1d2b1e-3b54-4b7e-8a52-0c8c9d7e2f10"  # of the service principal that signs in
 #: azure-cli runs on these; the first one found is taken.
 PYTHONS = ("3.12", "3.13", "3.11", "3.10")
 
@@ -164,6 +165,6 @@ async def sign_in(az: Az, sim: Simulator, *, managed: bool = False) -> Answer:
     if managed:
         return await az.run("login", "--identity")
     return await az.run(
-        *("login", "--service-principal", "-u", "6f1d2b1e-3b54-4b7e-8a52-0c8c9d7e2f10"),
+        *("login", "--service-principal", "-u", CLIENT),
         *("-p", "secret", "--tenant", sim.world.tenant_id),
     )

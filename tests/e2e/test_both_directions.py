@@ -1,6 +1,7 @@
 """People and Azure Policy act on the same items while the service runs; the service sees it.
 
-What people send is what az and the portal send. Nothing tells the service of it: no event, no call.
+What people send is what az and the portal send; with ``--az`` the real az sends it (`make
+conformance-az`). Nothing tells the service of it: no event, no call.
 """
 
 from __future__ import annotations
@@ -14,17 +15,18 @@ import pytest
 import pytest_asyncio
 
 from bench import estates
+from shared.domain.ids import ArmId
 from simulator.estate import Estate, up_running
 from simulator.gateway import Incoming
+from simulator.role import grant
 from simulator.world import SYSTEM
+from tests.conformance.az_session import CLIENT, Az, install, sign_in, surroundings
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240), pytest.mark.asyncio(loop_scope="module")]
 SPEED = 60.0
 NIGHT = 16 * 3600.0
 GRAPH_LAG = 1500.0  # simulated seconds until Resource Graph shows what was done to an item
 PATIENCE = 60.0  # real seconds
-STOP = {"protectionState": "ProtectionStopped", "policyId": ""}
-REHYDRATE = {"isRehydrate": True}
 STOPPED, DELETED, REPOLICED, SAME_VAULT, OTHER_VAULT, OUTSIDE = range(6)
 #: A vault that no rule names: somebody made it for themselves.
 PRIVATE = {**estates.vault("rsv-private"), "tags": {}}
@@ -50,7 +52,7 @@ class Desk:
             f"/protectedItems/VM;{names}"
         )
 
-    def put(self, number: int, **properties: Any) -> None:
+    def put(self, number: int, properties: dict[str, Any]) -> None:
         body = {
             "properties": {
                 "protectedItemType": "Microsoft.Compute/virtualMachines",
@@ -60,10 +62,6 @@ class Desk:
         }
         reply = self.estate.arm("PUT", self.item(number), body, api_version="2025-02-01")
         assert reply.status in {200, 202}, reply
-
-    def delete(self, number: int) -> None:
-        reply = self.estate.arm("DELETE", self.item(number), api_version="2025-02-01")
-        assert reply.status in {200, 202, 204}, reply
 
     def policy(self, number: int, name: str) -> str:
         return f"{self.item(number).partition('/backupFabrics')[0]}/backupPolicies/{name}"
@@ -123,25 +121,101 @@ async def desk() -> AsyncIterator[Desk]:
         yield found
 
 
-async def test_what_people_do_to_items_is_seen_and_left_as_they_want_it(desk):
+class Requests:
+    """A person's hands: each act is the request that the portal sends."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    async def stop(self, number: int) -> None:
+        self._desk.put(number, {"protectionState": "ProtectionStopped", "policyId": ""})
+
+    async def delete(self, number: int) -> None:
+        item = self._desk.item(number)
+        reply = self._desk.estate.arm("DELETE", item, api_version="2025-02-01")
+        assert reply.status in {200, 202, 204}, reply
+
+    async def undelete(self, number: int) -> None:
+        self._desk.put(number, {"isRehydrate": True})
+
+    async def attach(self, number: int, policy: str, *, stopped: bool) -> None:
+        """Give an item a policy, be it protected or stopped."""
+        self._desk.put(number, {"policyId": self._desk.policy(number, policy)})
+
+
+class Commands:
+    """The same acts by the real az."""
+
+    def __init__(self, desk: Desk, az: Az) -> None:
+        self._desk, self._az = desk, az
+
+    async def stop(self, number: int) -> None:
+        await self._item("protection", "disable", number, "--yes")
+
+    async def delete(self, number: int) -> None:
+        await self._item("protection", "disable", number, "--delete-backup-data", "true", "--yes")
+
+    async def undelete(self, number: int) -> None:
+        await self._item("protection", "undelete", number)
+
+    async def attach(self, number: int, policy: str, *, stopped: bool) -> None:
+        """Give an item a policy, be it protected or stopped."""
+        if stopped:
+            await self._item("protection", "resume", number, "-p", policy)
+        else:
+            await self._item("item", "set-policy", number, "-p", policy)
+
+    async def _item(self, group: str, verb: str, number: int, *more: str) -> None:
+        vault = ArmId.parse(self._desk.item(number).partition("/backupFabrics")[0])
+        name = estates.machine(number)["name"]
+        named = "-n" if group == "item" else "-i"
+        answer = await self._az.run(
+            *("backup", group, verb, "--subscription", vault.subscription),
+            *("-g", vault.group, "-v", vault.name, "-c", name, named, name),
+            *("--backup-management-type", "AzureIaasVM", "--workload-type", "VM", *more),
+        )
+        assert answer.exit == 0, answer
+
+
+@pytest_asyncio.fixture(
+    params=["requests", pytest.param("az", marks=pytest.mark.real_az)],
+    scope="module",
+    loop_scope="module",
+)
+async def hands(
+    desk: Desk, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Requests | Commands]:
+    """What a person acts with."""
+    if request.param == "requests":
+        yield Requests(desk)
+        return
+    world, folder = desk.estate.world, tmp_path_factory.mktemp("az")
+    grant(world, world.directory.person(CLIENT).object_id, ["*"], name="a-person")
+    async with Az(install(), surroundings(desk.estate.sim, folder)) as az:
+        answer = await sign_in(az, desk.estate.sim)
+        assert answer.exit == 0, answer
+        yield Commands(desk, az)
+
+
+async def test_what_people_do_to_items_is_seen_and_left_as_they_want_it(desk, hands):
     before = [desk.puts(number) for number in (STOPPED, DELETED, REPOLICED)]
-    desk.put(STOPPED, **STOP)
-    desk.delete(DELETED)
-    wanted = desk.policy(REPOLICED, "gold-1")
-    desk.put(REPOLICED, policyId=wanted)
+    wanted = "gold-1" if isinstance(hands, Requests) else "gold-2"
+    await hands.stop(STOPPED)
+    await hands.delete(DELETED)
+    await hands.attach(REPOLICED, wanted, stopped=False)
     desk.estate.advance(GRAPH_LAG)
 
     await desk.until(vm0="Stopped", vm1="SoftDeleted", vm2="Protected")
-    row = (await desk.told(REPOLICED))["row"]
-    assert row["policy"].lower() == wanted.lower()  # longer retention: never shortened again
+    row = (await desk.told(REPOLICED))["row"]  # longer retention: never shortened again
+    assert row["policy"].lower() == desk.policy(REPOLICED, wanted).lower()
     assert [desk.puts(number) for number in (STOPPED, DELETED, REPOLICED)] == before
 
-    desk.put(STOPPED, policyId=desk.policy(STOPPED, "gold-0"))  # of its tier
-    desk.put(DELETED, **REHYDRATE)
+    await hands.attach(STOPPED, "gold-0", stopped=True)  # of its tier
+    await hands.undelete(DELETED)
     desk.estate.advance(GRAPH_LAG)
 
     await desk.until(vm0="Protected", vm1="Stopped")
-    desk.put(DELETED, policyId=desk.policy(DELETED, "silver-0"))
+    await hands.attach(DELETED, "silver-0", stopped=True)
     desk.estate.advance(GRAPH_LAG)
     await desk.until(vm1="Protected")
     assert [desk.puts(number) for number in (STOPPED, DELETED, REPOLICED)] == before
