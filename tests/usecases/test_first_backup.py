@@ -69,6 +69,18 @@ async def test_it_is_started_once_where_the_rule_and_the_schedule_say_so(first_b
         assert row.until == row.deadline
 
 
+async def test_the_point_is_kept_as_long_as_the_policys_daily_ones():
+    house = house_of("always")
+    weekly = worlds.vm("weekly", tags={"backup-tier": "bronze"})
+    house.machines.add(weekly)
+    await house.event(weekly.id)
+    await enrolled(house)
+
+    kept = {item.key: until - house.clock.now() for item, _, until in house.backup.backups}
+    assert timedelta(days=29) < kept[ITEM.key] < timedelta(days=30)
+    assert timedelta(days=6) < kept[item_of(VAULT.id, weekly.id).key] < timedelta(days=7)
+
+
 async def test_nobody_is_told_and_nothing_else_is_written():
     house = house_of("always")
     await enrolled(house)
