@@ -102,7 +102,7 @@ async def _planned(
     async for one in rehearse(
         session.ports, subscriptions=subscriptions, wanted=wanted, cause=Cause.BACKFILL
     ):
-        if one.planned.changes:
+        if one.planned.changes or one.snapshot is None:  # not found out: the service looks itself
             found.append(one.planned)
         if len(found) >= limit:
             break

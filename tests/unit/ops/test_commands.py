@@ -314,6 +314,17 @@ def test_a_backfill_is_dry_without_yes(terminals, tmp_path):
     assert terminal.house.queues.sent == []
 
 
+def test_a_vm_that_could_not_be_found_out_is_part_of_a_backfill(terminals, tmp_path):
+    """The service looks for itself; left out, nobody would look at it again."""
+    terminal = terminals(ENROLL_SINCE="2999-01-01T00:00:00Z")
+    terminal.house.region()
+    terminal.house.machines.add(worlds.vm(), worlds.vm(name="slow"))
+    terminal.house.machines.fail(worlds.vm(name="slow").id, fault("GatewayTimeout"), times=9)
+    done = terminal("backfill", "--state", str(tmp_path / "s.json"))
+
+    assert "2 VMs in 1 waves" in done.stderr
+
+
 def test_a_backfill_refuses_to_pretend_in_observe_mode(terminals, tmp_path):
     terminal = terminals(MODE="observe")
     terminal.house.region()
