@@ -120,7 +120,7 @@ async def serving(size: int) -> AsyncIterator[Service]:
 
 async def test_a_lost_ledger_is_rebuilt_by_a_sweep_and_nothing_is_repeated(pytestconfig, capsys):
     large = bool(pytestconfig.getoption("--all-cells"))
-    size = 1000 if large else 40
+    size = 1000 if large else 16
     async with serving(size) as service:
         estate = service.estate
         before = await service.settled(size + NEW)
