@@ -38,7 +38,7 @@ _ONE_RESOURCE = re.compile(r'"target":\s*"\w+Resource"')  # a budget of a single
 
 _PATIENCE = 2.0  # seconds worth waiting in process (DESIGN §3.4)
 _TURN = 0.1  # seconds between two looks while waiting
-_WAITING = 10  # reconciles of one subscription that wait in process; the host runs few at a time
+_WAITING = 8  # reconciles of one subscription that wait in process: more would stop the listener
 _EAGER = 2.0  # a turn is told somewhat early: a budget that comes back faster is noticed so
 _SLOWEST = 0.5  # turns a second, however little was granted lately
 _BRISK = 60.0  # ... where not Azure but our own number of reconciles at once is the limit
