@@ -41,10 +41,10 @@ up: setup ## Runs the simulated Azure with the app in it, to play with
 	@$(BIN)/python -m simulator up $(ARGS)
 
 test: setup $(CHROMIUM) ## Runs the tests (under five minutes)
-	@COLUMNS=400 $(BIN)/python -m pytest -q -n $(WORKERS) $(ARGS)
+	@COLUMNS=400 $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile $(ARGS)
 
 test-all: setup $(CHROMIUM) ## Runs the tests with every cell of the big matrices
-	@COLUMNS=400 $(BIN)/python -m pytest -q -n $(WORKERS) --all-cells $(ARGS)
+	@COLUMNS=400 $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile --all-cells $(ARGS)
 
 check-infra: setup ## Scans infra/ with checkov (in an environment of its own)
 	@$(BIN)/python -m tests.infra.scan

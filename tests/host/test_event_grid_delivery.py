@@ -167,6 +167,7 @@ async def test_a_delete_says_how_it_was_asked():
         await subscribed(sim, receiver)
         arm(sim, "DELETE", DISK)
         await settled(sim)
+        await until(receiver.events, "the event")
         [event] = receiver.events()
         assert event["eventType"] == "Microsoft.Resources.ResourceDeleteSuccess"
         assert event["data"]["httpRequest"]["method"] == "DELETE"
