@@ -130,7 +130,10 @@ class Large:
         await estates.plant(connection, [estates.row(vm, kept, version, at) for vm, kept in pairs])
 
 
-def large(vms: int = VMS, one_in: int = 32) -> Large:
+ONE_IN = 32  # VMs, has something in its way
+
+
+def large(vms: int = VMS) -> Large:
     """Make the estate; fault number n is rarer than number n - 1."""
     made = Large()
     vaults = []
@@ -150,8 +153,8 @@ def large(vms: int = VMS, one_in: int = 32) -> Large:
         vm = estates.machine(number, subscription=SUBSCRIPTIONS[at], created=estates.CREATED)
         vm["tags"]["owner"] = f"team-{number % 53}@contoso.example"
         made.vms.append(vm)
-        if number % one_in == 0:
-            fault = often[number // one_in * 37 % len(often)]
+        if number % ONE_IN == 0:
+            fault = often[number // ONE_IN * 37 % len(often)]
             FAULTS[fault](vm)
             made.faults[vm["name"]] = fault
         else:

@@ -2,8 +2,7 @@
 
 The whole service runs (real worker, storage, simulated Azure) and decides every VM that something
 stands in the way of. The pictures in docs/images/ are made here:
-`SCREENSHOTS=docs/images pytest tests/browser/test_large_estate.py --all-cells`; without that option
-the estate is a small one of the same kind.
+`SCREENSHOTS=docs/images pytest tests/browser/test_large_estate.py --all-cells`.
 """
 
 from __future__ import annotations
@@ -27,10 +26,9 @@ from playwright.sync_api import BrowserContext, Page, expect
 from bench import estates
 from shared.web.view import percent
 from simulator.estate import Estate, up_running
-from tests.browser.large import VMS, Large, large
+from tests.browser.large import Large, large
 
-pytestmark = [pytest.mark.browser, pytest.mark.e2e, pytest.mark.timeout(900)]
-SMALL = 390
+pytestmark = [pytest.mark.browser, pytest.mark.e2e, pytest.mark.large, pytest.mark.timeout(900)]
 START = datetime(2026, 3, 2, 9, tzinfo=UTC)
 PASSWORD = "a large estate"
 A_MINUTE = 60.0
@@ -69,7 +67,7 @@ class Seen:
 
 
 @pytest.fixture(scope="module")
-def seen(request) -> Iterator[Seen]:
+def seen() -> Iterator[Seen]:
     """Run the service in a thread of its own until it has decided every VM."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, name="estate", daemon=True)
@@ -78,7 +76,7 @@ def seen(request) -> Iterator[Seen]:
     def run(work: Any) -> Any:
         return asyncio.run_coroutine_threadsafe(work, loop).result(600)
 
-    made = large(VMS) if request.config.getoption("--all-cells") else large(SMALL, one_in=10)
+    made = large()
     stack = AsyncExitStack()
     estate = run(_up(stack, made))
     try:
