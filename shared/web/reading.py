@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from shared.abreast import abreast
 from shared.domain.coverage import Cell, Entry, Standing, Summary, cells, doubted
 from shared.domain.ids import virtual_machine
 from shared.domain.sheets import JobSheet, Sheet, TrendSheet, VaultSheet
@@ -21,7 +22,6 @@ from shared.web.filters import Filters
 from shared.web.view import Counted, Overview, by_tag, considered, matching, overview
 
 PAGE = 50
-AT_ONCE = 8  # subscriptions that a search reads
 _AGAIN = 3  # tries to read a subscription that is counted anew meanwhile
 QUEUES = ("enrollments", "enrollments-backlog", "sweeps", "notices")
 TIMERS = ("sweep", "watch", "notices")
@@ -132,21 +132,9 @@ async def _searched(
     ports: Ports, counted: Sequence[Counted], filters: Filters
 ) -> Mapping[str, Sequence[Entry]]:
     """Give what passes of every subscription that can hold it."""
-    gate = asyncio.Semaphore(AT_ONCE)
-
-    async def one(subscription: Counted) -> list[Entry]:
-        async with gate:
-            return await entries(ports, subscription, filters)
-
-    try:
-        async with asyncio.TaskGroup() as group:
-            found = {
-                subscription.subscription: group.create_task(one(subscription))
-                for subscription, _ in matching(counted, filters)
-            }
-    except ExceptionGroup as failures:
-        raise failures.exceptions[0] from failures
-    return {name: task.result() for name, task in found.items()}
+    asked = [subscription for subscription, _ in matching(counted, filters)]
+    found = await abreast(entries(ports, one, filters) for one in asked)
+    return {one.subscription: lines for one, lines in zip(asked, found, strict=True)}
 
 
 async def listed(

@@ -66,14 +66,7 @@ def recreated(item: ProtectedItem) -> tuple[Remedy, ...]:
             text="Keep the old recovery points: have an operator consent, and the new VM goes on"
             " under the same item.",
         ),
-        Remedy(
-            text="Or stop the old item's protection and decide about its recovery points by hand;"
-            " this service never deletes any.",
-            az=f"az backup protection disable {_item_arguments(item)}"
-            " --backup-management-type AzureIaasVM --yes",
-            powershell=f"{_powershell_item(item)};"
-            " Disable-AzRecoveryServicesBackupProtection -Item $i -VaultId $v.ID",
-        ),
+        _stopped_by_hand(item),
     )
 
 
@@ -84,14 +77,18 @@ def moved(item: ProtectedItem) -> tuple[Remedy, ...]:
             text="Have an operator consent, and the VM is enrolled under its new id; the old"
             " recovery points stay.",
         ),
-        Remedy(
-            text="Or stop the old item's protection and decide about its recovery points by hand;"
-            " this service never deletes any.",
-            az=f"az backup protection disable {_item_arguments(item)}"
-            " --backup-management-type AzureIaasVM --yes",
-            powershell=f"{_powershell_item(item)};"
-            " Disable-AzRecoveryServicesBackupProtection -Item $i -VaultId $v.ID",
-        ),
+        _stopped_by_hand(item),
+    )
+
+
+def _stopped_by_hand(item: ProtectedItem) -> Remedy:
+    return Remedy(
+        text="Or stop the old item's protection and decide about its recovery points by hand;"
+        " this service never deletes any.",
+        az=f"az backup protection disable {_item_arguments(item)}"
+        " --backup-management-type AzureIaasVM --yes",
+        powershell=f"{_powershell_item(item)};"
+        " Disable-AzRecoveryServicesBackupProtection -Item $i -VaultId $v.ID",
     )
 
 
