@@ -3,6 +3,7 @@
 import base64
 import json
 import re
+from datetime import datetime
 
 from simulator.arm import BY_GATEWAY, Call, Refusal, Reply, Route
 from simulator.generic import merged
@@ -102,12 +103,14 @@ def delete_group(world: World, call: Call) -> Reply:
     return Reply(status=202, headers={"location": url, "retry-after": "15"})
 
 
-def group_deleted(world: World, call: Call) -> Reply:
-    """Tell whether a group is gone; which one is in the job's id, as in Azure's."""
+def operation_result(world: World, call: Call) -> Reply:
+    """Tell whether a group is gone, or a move is over; which is in the job's id, as in Azure's."""
     job = call.params["op"]
     try:
         told = json.loads(base64.urlsafe_b64decode(job + "=" * (-len(job) % 4)))
         name = str(told["jobId"]).partition("-")[2]
+        if ends := told.get("ends"):
+            return Reply(status=202 if world.now() < datetime.fromisoformat(ends) else 204)
     except (ValueError, KeyError, TypeError):
         name = ""
     group = f"/subscriptions/{call.params['s']}/resourceGroups/{name}"
@@ -195,7 +198,7 @@ _TABLE = (
         "/subscriptions/{s}/operationresults/{op}",
         "Operations_Result",
         "Microsoft.Resources/subscriptions/operationresults/read",
-        group_deleted,
+        operation_result,
     ),
     (
         "GET",

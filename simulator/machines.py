@@ -120,6 +120,18 @@ def _view(world: World, body: Body) -> Body:
     return instance_view.view(body, life, world.now())
 
 
+def moved(world: World, old: str, new: str) -> None:
+    """Follow a VM to its new id: it runs on as it did."""
+    compute = world.compute
+    if (machine := compute.machines.pop(old.lower(), None)) is not None:
+        compute.machines[new.lower()] = machine
+    if (below := compute.extensions.pop(old.lower(), None)) is not None:
+        compute.extensions[new.lower()] = {
+            name: {**body, "id": f"{new}/extensions/{body.get('name', name)}"}
+            for name, body in below.items()
+        }
+
+
 def machine_of(world: World, vm_id: str) -> Machine:
     return world.compute.machines[vm_id.lower()]
 

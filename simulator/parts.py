@@ -34,6 +34,7 @@ CORE: tuple[str, ...] = (
 PARTS: tuple[str, ...] = (
     *CORE,
     "simulator.backup",
+    "simulator.moves",
     "simulator.eventgrid",
     "simulator.inbox",
     "simulator.inbox_cloud",

@@ -55,6 +55,10 @@ def vault_body(vault: str = VAULT, *, location: str = "westeurope", **more: Any)
     return {"id": vault, "location": location, "sku": {"name": "Standard"}, "properties": more}
 
 
+def resource_group(group_id: str) -> dict[str, Any]:
+    return {"id": group_id, "location": "westeurope", "tags": {}}
+
+
 def item_path(name: str = "vm1", *, vault: str = VAULT, group: str = "rg1") -> str:
     short = f"iaasvmcontainerv2%3B{group}%3B{name}"
     return (
