@@ -1,8 +1,9 @@
-"""The first backup, started by us where a rule asks for it and the schedule is far (row S8).
+"""The first backup: started by us where a rule asks for it and the schedule is far (row S8), and
+missed, with the reason, where no recovery point came of it in time.
 
-Enabling makes no recovery point; as a rule the schedule soon does. Called by `reconcile` for a VM
-that is enrolled and has none. Never where any backup ran, and at most once: the row remembers the
-request before it is sent, and a crash in between leaves the VM to its schedule.
+Enabling makes no recovery point; as a rule the schedule soon does. Called for a VM that is enrolled
+and has none. Never started where any backup ran, and at most once: the row remembers the request
+before it is sent, and a crash in between leaves the VM to its schedule.
 """
 
 from __future__ import annotations
@@ -15,8 +16,10 @@ from shared import telemetry
 from shared.act import request_id
 from shared.claims import Held
 from shared.domain.decisions import AlreadyProtected, Verdict
+from shared.domain.faultbook import finding_for
+from shared.domain.findings import Finding, Remedy, Severity
 from shared.domain.guard import held_back
-from shared.domain.model import Policy, ProtectedItem, ProtectionState, Snapshot
+from shared.domain.model import Policy, ProtectedItem, ProtectionState, Snapshot, Trouble
 from shared.domain.records import Row
 from shared.domain.schedule import starts_later
 from shared.errors import AzureFault, Disposition
@@ -25,6 +28,7 @@ from shared.ports import Ports
 KEPT = timedelta(days=30)  # as the portal proposes, where the policy keeps no daily points
 _LATER = frozenset({Disposition.RETRY, Disposition.DEFER})
 _FIRST = 0  # the attempt: changes count from 1
+_FAILED = "Failed"
 
 
 async def started(
@@ -100,3 +104,56 @@ def _kept(policy: Policy | None) -> timedelta:
     """Keep the point as long as the policy keeps a daily one."""
     days = policy.retention.daily_days if policy is not None and policy.retention else None
     return timedelta(days=days) if days else KEPT
+
+
+async def missing(
+    ports: Ports, item: ProtectedItem, enrolled: datetime, deadline: datetime
+) -> Finding:
+    """Say why a recovery point is overdue: the failed backup's own error, or that none came.
+
+    Azure shows the error in the item's health, which has been read; its job is looked for only
+    where the item says that its backup failed and not why.
+
+    Raises:
+        AzureFault: the job could not be looked for.
+
+    """
+    by = f"no recovery point by {deadline:%Y-%m-%d %H:%M} UTC"
+    if item.last_backup_status == _FAILED:
+        trouble = item.trouble or await _error_of_job(ports, item, enrolled)
+        if trouble is not None:
+            return finding_for(
+                trouble.code,
+                f"{trouble.message} ({by})" if trouble.message else by,
+                recommendations=trouble.recommendations,
+                finding_code="FIRST_BACKUP_FAILED",
+                severity=Severity.BLOCKER,
+            )
+    ended = f"; last backup: {item.last_backup_status}" if item.last_backup_status else ""
+    return Finding(
+        code="FIRST_BACKUP_OVERDUE",
+        severity=Severity.BLOCKER,
+        text="The VM is registered for backup but has no recovery point yet, although its policy "
+        "should have made one.",
+        evidence=by + ended,
+        remedies=(
+            Remedy(
+                text="Open the item's backup jobs, read why the latest one failed, then start a "
+                "backup by hand.",
+                link="https://learn.microsoft.com/azure/backup/backup-azure-vms-troubleshoot",
+            ),
+        ),
+        source="azure facts §1.7, §4.1",
+        source_date="2026-03-26",
+    )
+
+
+async def _error_of_job(ports: Ports, item: ProtectedItem, since: datetime) -> Trouble | None:
+    """Find the latest failed backup of this item, and what its job says."""
+    name = item.id.name.lower().partition(";")[2]
+    async for page in ports.backup.jobs(item.vault, since=since, operation="Backup"):
+        for job in page:
+            if job.status == _FAILED and job.errors and job.container.lower().endswith(name):
+                code, message, recommendations = job.errors[0]
+                return Trouble(code=code, message=message, recommendations=recommendations)
+    return None

@@ -7,6 +7,7 @@ from typing import assert_never
 
 from msgspec.structs import replace
 
+from shared import first_backup
 from shared.domain.decisions import (
     AlreadyProtected,
     Block,
@@ -22,7 +23,6 @@ from shared.domain.decisions import (
     Verdict,
     Wait,
 )
-from shared.domain.findings import Finding, Remedy, Severity
 from shared.domain.model import Policy, ProtectedItem, Snapshot
 from shared.domain.records import PastFailure, Row
 from shared.domain.schedule import first_backup_deadline
@@ -119,7 +119,8 @@ async def _protected(
         if fresh is not None and fresh.has_recovery_point:
             ports.index.learn(fresh)
             return await _protected(ports, row, snapshot, fresh, now)
-        row = replace(row, findings=(*row.findings, overdue(item, deadline)))
+        missing = await first_backup.missing(ports, fresh or item, enrolled, deadline)
+        row = replace(row, findings=(*row.findings, missing))
         until = now + OVERDUE_LOOK
     else:
         until = deadline
@@ -132,24 +133,3 @@ async def _protected(
 
 def _why(item: ProtectedItem) -> str:
     return f"{item.state} in {item.vault.name}"
-
-
-def overdue(item: ProtectedItem, deadline: datetime) -> Finding:
-    """Say that the first recovery point did not come by its deadline."""
-    failed = f"; last backup: {item.last_backup_status}" if item.last_backup_status else ""
-    return Finding(
-        code="FIRST_BACKUP_OVERDUE",
-        severity=Severity.BLOCKER,
-        text="The VM is registered for backup but has no recovery point yet, although its policy "
-        "should have made one.",
-        evidence=f"no recovery point by {deadline:%Y-%m-%d %H:%M} UTC{failed}",
-        remedies=(
-            Remedy(
-                text="Open the item's backup jobs, read why the latest one failed, then start a "
-                "backup by hand.",
-                link="https://learn.microsoft.com/azure/backup/backup-azure-vms-troubleshoot",
-            ),
-        ),
-        source="azure facts §1.7, §4.1",
-        source_date="2026-03-26",
-    )

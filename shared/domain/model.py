@@ -266,6 +266,15 @@ class ProtectionState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Trouble:
+    """What Azure Backup says is wrong with an item: the error of its last backup, as a rule."""
+
+    code: str
+    message: str = ""
+    recommendations: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ProtectedItem:
     """A VM in a vault, alive or not."""
 
@@ -278,6 +287,7 @@ class ProtectedItem:
     last_recovery_point: datetime | None = None
     deferred_delete: datetime | None = None  # when a soft-deleted item vanishes for good
     health: str = ""
+    trouble: Trouble | None = None
     policy_name: str = ""
     excluded_luns: tuple[int, ...] = ()
 

@@ -29,6 +29,7 @@ from shared.domain.model import (
     ProtectionState,
     Room,
     Tags,
+    Trouble,
     Validation,
     Vault,
     Vm,
@@ -171,6 +172,7 @@ class FakeBackup:
         self.stored: dict[str, ProtectedItem] = {}
         self.sent: list[Change] = []
         self.backups: list[tuple[ArmId, str, datetime]] = []
+        self.failed_backups: list[Job] = []
         self.calls: Counter[str] = Counter()
         self._runs: list[_Run] = []
         self._orders: dict[str, list[_Order]] = {}
@@ -231,6 +233,30 @@ class FakeBackup:
         self.stored[item.key] = done
         return done
 
+    def fail_backup(self, item: ArmId, code: str, message: str, *, shown: bool) -> None:
+        """Let a backup of the item have failed now; ``shown`` tells whether its health says why."""
+        self._settle()
+        now = self._clock.now()
+        self.stored[item.key] = replace(
+            self.stored[item.key],
+            last_backup_status="Failed",
+            last_backup=now,
+            trouble=Trouble(code=code, message=message) if shown else None,
+        )
+        self.failed_backups.append(
+            Job(
+                id=f"backup-{len(self.failed_backups)}",
+                operation="Backup",
+                status="Failed",
+                request_id="",
+                vm_name=item.name.rpartition(";")[2],
+                container=item.name.partition(";")[2],
+                started=now,
+                ended=now,
+                errors=((code, message, ()),),
+            )
+        )
+
     def items(self) -> tuple[ProtectedItem, ...]:
         """Give what exists in Azure now, of all vaults."""
         self._settle()
@@ -273,6 +299,7 @@ class FakeBackup:
             if run.change.vault == vault and run.started >= since and not run.without_job
             if self._clock.now() - run.started >= timedelta(seconds=self.listed_after)
         ]
+        jobs += [job for job in self.failed_backups if job.started >= since]
         jobs = [job for job in jobs if operation in {"", job.operation}]
         for start in range(0, max(len(jobs), 1), self.page_size):
             self._count("jobs")

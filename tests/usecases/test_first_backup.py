@@ -192,3 +192,43 @@ async def test_a_vm_that_is_enrolled_anew_gets_another_first_backup():
 
     assert (await house.row(VM.id)).state is State.ENROLLED
     assert house.backup.calls["back_up_now"] == 2
+
+
+@pytest.mark.parametrize("shown", [True, False], ids=["in the item's health", "in its job alone"])
+async def test_a_failed_first_backup_is_told_with_its_own_error_once_it_is_overdue(shown):
+    house = house_of("never")
+    row = await enrolled(house)
+    message = "Could not communicate with the VM agent for snapshot status."
+    house.backup.fail_backup(ITEM, "UserErrorGuestAgentStatusUnavailable", message, shown=shown)
+    assert house.notices.reported == []
+    house.clock.advance((row.deadline - house.clock.now()).total_seconds())
+    await house.play(1200, step=60)
+
+    row = await house.row(VM.id)
+    [found] = [one for one in row.findings if one.code.startswith("FIRST_BACKUP")]
+    assert found.code == "FIRST_BACKUP_FAILED"
+    assert found.evidence.startswith(f"UserErrorGuestAgentStatusUnavailable: {message}")
+    assert f"{row.deadline:%Y-%m-%d %H:%M}" in found.evidence
+    assert found.remedies[0].text
+    assert house.notices.reported == [(VM.id.name, ("FIRST_BACKUP_FAILED",))]
+
+    house.backup.finish_backup(ITEM)
+    house.index.forget()
+    await house.play(7 * 3600, step=60)
+    assert (await house.row(VM.id)).state is State.PROTECTED
+    assert house.notices.cleared == [VM.id.name]
+
+
+async def test_a_failed_backup_of_another_vm_says_nothing_of_this_one():
+    house = house_of("never")
+    row = await enrolled(house)
+    other = worlds.vm("other", uid="u-other")
+    house.machines.add(other)
+    await house.event(other.id)
+    await house.play(ENOUGH)
+    house.backup.fail_backup(item_of(VAULT.id, other.id), "UserErrorX", "x", shown=False)
+    house.clock.advance((row.deadline - house.clock.now()).total_seconds())
+    await house.play(1200, step=60)
+
+    told = dict(house.notices.reported)
+    assert told == {VM.id.name: ("FIRST_BACKUP_OVERDUE",), "other": ("FIRST_BACKUP_FAILED",)}

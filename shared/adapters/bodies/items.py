@@ -17,15 +17,18 @@ from shared.adapters.bodies.reading import (
     moment,
     number,
     numbers,
+    rows,
     same,
     text,
+    texts,
 )
 from shared.domain.ids import VIRTUAL_MACHINES, ArmId
-from shared.domain.model import ProtectedItem, ProtectionState
+from shared.domain.model import ProtectedItem, ProtectionState, Trouble
 
 _VM = "AzureIaasVM"
 _CONFIGURED = "ProtectionConfigured"  # Resource Graph's one word for IRPending and Protected
 _UPDATING = "UpdatingProtection"
+_NO_TROUBLE = "iaasvmhealth"  # titles of green and yellow begin so (report §2.2)
 _REMAINING = re.compile(r"(?:(\d+)\.)?(\d{1,2}):(\d{2}):(\d{2})(?:\.\d+)?")
 
 
@@ -53,6 +56,7 @@ def parse_item(body: Body, now: datetime) -> ProtectedItem | None:
         last_recovery_point=recovery_point,
         deferred_delete=_vanishes(properties, now) if deleted else None,
         health=text(properties, "healthStatus"),
+        trouble=_trouble(properties),
         policy_name=text(properties, "policyName") or (policy.name if policy is not None else ""),
         excluded_luns=_excluded(mapping(properties, "extendedProperties")),
     )
@@ -102,6 +106,19 @@ def _vanishes(properties: Body, now: datetime) -> datetime | None:
         properties, "softDeleteRetentionPeriodInDays"
     )
     return deleted + timedelta(days=kept) if deleted is not None and kept else None
+
+
+def _trouble(properties: Body) -> Trouble | None:
+    """Give the first error of the item's health, under its name or, without one, its number."""
+    for detail in rows(properties, "healthDetails"):
+        code = text(detail, "title") or str(number(detail, "code") or "")
+        if code and not code.lower().startswith(_NO_TROUBLE):
+            return Trouble(
+                code=code,
+                message=text(detail, "message"),
+                recommendations=texts(detail, "recommendations"),
+            )
+    return None
 
 
 def _excluded(extended: Body) -> tuple[int, ...]:
