@@ -7,8 +7,10 @@ caches and batches behind their ports (DESIGN §3.7).
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 
+from shared.domain.decisions import ChangePolicy, Resume, Undelete
 from shared.domain.ids import ArmId, item_of
 from shared.domain.model import (
     DiskFacts,
@@ -106,6 +108,24 @@ async def _items(
         return items
     ports.index.learn(asked)
     return (*items, asked)
+
+
+async def read_anew(
+    ports: Ports, snapshot: Snapshot, change: ChangePolicy | Resume | Undelete
+) -> Snapshot:
+    """Give the snapshot with the item that is to be changed as Azure has it now.
+
+    For a change of policy its vault's policies too: an edit that made the wanted one weaker, or the
+    present one stronger, must be seen before the PUT that would cut recovery points (DESIGN §3.12).
+    They are listed at most once a minute, however many VMs of the vault are to be changed.
+    """
+    vault = change.item.vault
+    known = snapshot.policies
+    if isinstance(change, ChangePolicy):
+        ports.directory.forget(vault)
+        known = {**known, vault.key: await ports.directory.policies(vault)}
+    items = await asked_anew(ports, snapshot.items, change.item)
+    return replace(snapshot, items=items, policies=known)
 
 
 async def asked_anew(

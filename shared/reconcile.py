@@ -35,7 +35,7 @@ from shared.domain.model import Snapshot
 from shared.domain.records import Intent, PastFailure, Row
 from shared.domain.states import State
 from shared.errors import AzureFault, Conflict, Disposition
-from shared.gather import asked_anew, gather, past_of
+from shared.gather import gather, past_of, read_anew
 from shared.ledger_rows import changed_by_others, move, observed
 from shared.outcome import recorded
 from shared.ports import Etag, Ports, Subject
@@ -171,7 +171,7 @@ async def _decided(ports: Ports, held: Held, work: WorkItem, trace: str) -> _Don
         await held.save(changed)
         snapshot = altered(snapshot, past=past_of(changed))
     snapshot = await closer_look(ports, snapshot, held.row, rules, people)
-    doubtful = True  # an item that is to be changed is read once more: the index is minutes old
+    doubtful = True  # what is to be changed is read once more: what we know is minutes old
     for _ in range(_VAULTS_TRIED):
         now = ports.clock.now()
         verdict = decide(snapshot, rules, people, now, day_cap=ports.settings.place_cap)
@@ -179,8 +179,7 @@ async def _decided(ports: Ports, held: Held, work: WorkItem, trace: str) -> _Don
         if not isinstance(verdict.decision, Change):
             break
         if doubtful and not isinstance(verdict.decision, Enroll):
-            items = await asked_anew(ports, snapshot.items, verdict.decision.item)
-            snapshot, doubtful = altered(snapshot, items=items), False
+            snapshot, doubtful = await read_anew(ports, snapshot, verdict.decision), False
             continue
         vm = snapshot.vm
         if reason := held_back(

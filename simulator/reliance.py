@@ -9,7 +9,7 @@ from collections.abc import Mapping
 DECIDES: Mapping[str, str] = {
     "BackupJobs_List": "why an enrollment or a backup failed; whether the first backup was made",
     "BackupOperationStatuses_Get": "whether a change is over, and how it ended",
-    "BackupPolicies_List": "which policies a vault has, where Resource Graph is shut",
+    "BackupPolicies_List": "which policies a vault has, where Resource Graph is shut; what a policy keeps before a VM is put under it",
     "BackupProtectedItems_List": "which VMs a vault holds, where Resource Graph is behind or shut",
     "Backups_Trigger": "a first backup before the schedule",
     "ManagementLocks_ListAtScope": "a read-only lock that covers the VM: its backups fail",
