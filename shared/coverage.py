@@ -3,8 +3,8 @@
 Called by the timer `sweep` after it has released what is due. Every outcome written to the ledger
 changes its subscription's mark; here the subscriptions whose mark differs from the one they were
 last counted at are counted again, from the rows themselves. Nothing is added or taken away, so
-nothing can drift. With every sweep the sheets (room per vault, backup jobs) are read anew; where
-Azure does not answer the old sheet stays, and the page shows its age.
+nothing can drift. With every sweep the sheets (room per vault, backup jobs) are read anew, queues
+every time; where Azure does not answer the old sheet stays, and the page shows its age.
 """
 
 from __future__ import annotations
@@ -15,12 +15,18 @@ from collections.abc import Coroutine
 from datetime import datetime, timedelta
 from typing import Any
 
+import msgspec
+
 from shared import telemetry
+from shared.abreast import abreast
 from shared.domain.coverage import NO_VM, Standing, Summary, counted, doubt, doubted
 from shared.domain.records import Row, SweepMark
 from shared.domain.sheets import (
+    QUEUED,
+    QUEUES,
     Day,
     JobSheet,
+    QueueSheet,
     SeenJob,
     TrendSheet,
     VaultRoom,
@@ -62,6 +68,7 @@ async def recount(ports: Ports) -> int:
         for subscription in wanted:
             group.create_task(one(subscription))
     await _sheets(ports, now)
+    await _queues(ports, now)
     if wanted:
         await _today(ports, list(known.values()), swept, now)
     return len(wanted)
@@ -137,6 +144,17 @@ async def _jobs(ports: Ports, now: datetime) -> JobSheet:
         if not page.cursor:
             return job_sheet(jobs, now)
         cursor = page.cursor
+
+
+async def _queues(ports: Ports, now: datetime) -> None:
+    """Note how long the queues are, so that a page need not load and ask Queue storage."""
+    try:
+        depths = await abreast(ports.queues.depth(name) for name in QUEUES)
+    except AzureFault as fault:
+        telemetry.wide("coverage.sheet_failed", sheet="queues", code=fault.code)
+        return
+    sheet = QueueSheet(read_at=now, depths=dict(zip(QUEUES, depths, strict=True)))
+    await ports.ledger.note(QUEUED, msgspec.json.encode(sheet).decode())
 
 
 async def _today(

@@ -11,6 +11,16 @@ from datetime import datetime
 
 import msgspec
 
+QUEUED = "queued"  # the note that holds the `QueueSheet`
+QUEUES = ("enrollments", "enrollments-backlog", "sweeps", "notices")
+
+
+class QueueSheet(msgspec.Struct, frozen=True, kw_only=True):
+    """Messages per queue, hidden ones too. A note of the ledger: read anew every minute."""
+
+    read_at: datetime
+    depths: dict[str, int] = {}
+
 
 class VaultRoom(msgspec.Struct, frozen=True, kw_only=True):
     """What is taken in one vault."""

@@ -14,13 +14,14 @@ import msgspec
 
 from shared.domain.coverage import doubt
 from shared.domain.notices import OPERATORS, Notice
+from shared.domain.sheets import QUEUES
 from shared.errors import AzureFault, BadRules
 from shared.ports import Ports
 from shared.web import versions
 from shared.web.auth import Caller
 from shared.web.desk import Desk
 from shared.web.http import Answer, Request, as_json
-from shared.web.reading import QUEUES, STALE_TIMER, TIMERS
+from shared.web.reading import STALE_TIMER, TIMERS
 
 DEEP = 1000  # messages in a queue that somebody should know of
 OLD = timedelta(hours=1)  # of a message nobody took; the longest wait in a queue is 15 minutes

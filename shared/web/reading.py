@@ -12,10 +12,12 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+import msgspec
+
 from shared.abreast import abreast
 from shared.domain.coverage import Cell, Entry, Standing, Summary, cells, doubted
 from shared.domain.ids import virtual_machine
-from shared.domain.sheets import JobSheet, Sheet, TrendSheet, VaultSheet
+from shared.domain.sheets import QUEUED, JobSheet, QueueSheet, Sheet, TrendSheet, VaultSheet
 from shared.errors import AzureFault, Conflict, Disposition
 from shared.ports import Ports
 from shared.web.filters import Filters
@@ -23,16 +25,16 @@ from shared.web.view import Counted, Overview, by_tag, considered, matching, ove
 
 PAGE = 50
 _AGAIN = 3  # tries to read a subscription that is counted anew meanwhile
-QUEUES = ("enrollments", "enrollments-backlog", "sweeps", "notices")
 TIMERS = ("sweep", "watch", "notices")
 STALE_TIMER = timedelta(minutes=10)
+_QUEUES = msgspec.json.Decoder(QueueSheet)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Health:
     """How the service itself is."""
 
-    queues: Mapping[str, int]
+    queues: QueueSheet | None  # None: not read yet
     ran: Mapping[str, datetime | None]  # timer -> its latest good end
     parked: int  # not replayed; of the first page only
     swept: datetime | None  # the oldest finished sweep in scope
@@ -90,7 +92,7 @@ async def seen(ports: Ports, filters: Filters) -> Seen:
             summaries = group.create_task(ports.coverage.summaries())
             sheets = group.create_task(ports.coverage.sheets())
             swept = group.create_task(ports.ledger.sweeps())
-            depths = [group.create_task(ports.queues.depth(name)) for name in QUEUES]
+            queued = group.create_task(ports.ledger.noted(QUEUED))
             ran = [group.create_task(ports.ledger.noted(f"ran-{name}")) for name in TIMERS]
             parked = group.create_task(_parked(ports))
     except ExceptionGroup as failures:
@@ -114,7 +116,7 @@ async def seen(ports: Ports, filters: Filters) -> Seen:
         jobs=jobs if isinstance(jobs, JobSheet) else None,
         trend=trend if isinstance(trend, TrendSheet) else TrendSheet(),
         health=Health(
-            queues=dict(zip(QUEUES, (task.result() for task in depths), strict=True)),
+            queues=_QUEUES.decode(text) if (text := queued.result()) else None,
             ran={
                 name: datetime.fromisoformat(end) if (end := task.result()) else None
                 for name, task in zip(TIMERS, ran, strict=True)

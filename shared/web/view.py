@@ -172,11 +172,11 @@ def overview(
             Slice(key=key, count=count, query=filters.query(cause=key))
             for key, count in sorted(tally.causes.items(), key=lambda pair: (-pair[1], pair[0]))
         ),
-        subscriptions=_parts(tally.parts["subscription"], filters, "subscription"),
-        regions=_parts(tally.parts["region"], filters, "region"),
-        vaults=_parts(tally.parts["vault"], filters, "vault"),
-        policies=_parts(tally.parts["policy"], filters, "policy"),
-        rules=_parts(tally.parts["rule"], filters, "rule"),
+        subscriptions=_parts(tally.parts("subscription"), filters, "subscription"),
+        regions=_parts(tally.parts("region"), filters, "region"),
+        vaults=_parts(tally.parts("vault"), filters, "vault"),
+        policies=_parts(tally.parts("policy"), filters, "policy"),
+        rules=_parts(tally.parts("rule"), filters, "rule"),
         doubts=tuple(
             Doubt(
                 subscription=one.subscription,
@@ -195,14 +195,16 @@ def overview(
     )
 
 
+_PLACE = ("subscription", "region", "vault", "policy", "rule")
+
+
 class _Tally:
-    """Adds cells up in every direction at once."""
+    """Adds cells up: by standing, by cause, and by place, of which there are fewer than cells."""
 
     def __init__(self) -> None:
         self.standings: Counter[Standing] = Counter()
         self.causes: Counter[str] = Counter()
-        names = ("subscription", "region", "vault", "policy", "rule")
-        self.parts: dict[str, dict[str, list[int]]] = {name: {} for name in names}
+        self._places: dict[tuple[str, ...], list[int]] = {}
 
     def add(self, subscription: str, cell: Cell, *, doubtful: bool) -> None:
         standing = doubted(cell.standing, doubtful=doubtful)
@@ -211,18 +213,20 @@ class _Tally:
             self.causes[cause] += cell.count
         if standing in NO_VM:
             return
-        protected = cell.count if standing is Standing.PROTECTED else 0
-        for name, key in (
-            ("subscription", subscription),
-            ("region", cell.region),
-            ("vault", cell.vault.lower()),
-            ("policy", cell.policy),
-            ("rule", cell.rule),
-        ):
-            if key:
-                found = self.parts[name].setdefault(key, [0, 0])
-                found[0] += protected
-                found[1] += cell.count
+        place = (subscription, cell.region, cell.vault, cell.policy, cell.rule)
+        found = self._places.setdefault(place, [0, 0])
+        found[0] += cell.count if standing is Standing.PROTECTED else 0
+        found[1] += cell.count
+
+    def parts(self, name: str) -> dict[str, list[int]]:
+        """Give protected and all by one part of their place; "" is nowhere."""
+        number, found = _PLACE.index(name), dict[str, list[int]]()
+        for place, (protected, of) in self._places.items():
+            if key := place[number]:
+                pair = found.setdefault(key.lower() if name == "vault" else key, [0, 0])
+                pair[0] += protected
+                pair[1] += of
+        return found
 
 
 def by_tag(

@@ -9,8 +9,17 @@ import msgspec
 from shared.coverage import recount
 from shared.domain.coverage import Standing
 from shared.domain.ids import virtual_machine
+from shared.domain.messages import Cause, WorkItem
 from shared.domain.records import Row, SweepMark
-from shared.domain.sheets import JobSheet, SeenJob, TrendSheet, VaultSheet
+from shared.domain.sheets import (
+    QUEUED,
+    QUEUES,
+    JobSheet,
+    QueueSheet,
+    SeenJob,
+    TrendSheet,
+    VaultSheet,
+)
 from shared.domain.states import State
 from tests.fakes.azure import fault
 from tests.unit.domain import worlds
@@ -133,6 +142,26 @@ async def test_sheets_are_read_with_every_sweep_and_kept_when_azure_does_not_ans
     assert jobs.jobs == (job,)
     assert jobs.read_at == house.clock.now() - timedelta(seconds=1000)
     assert [room.vault for room in rooms.vaults] == [str(vault.id)]
+
+
+def unanswered(_call: str) -> None:
+    raise fault()
+
+
+async def test_queues_are_noted_every_time_and_the_old_note_stays_when_storage_does_not_answer():
+    house = House()
+    mark = WorkItem(vm=str(worlds.vm().id), seen_at=house.clock.now(), cause=Cause.SWEEP)
+    await house.queues.send(mark, backlog=True)
+    await recount(house.ports)
+    first = await house.ledger.noted(QUEUED)
+    house.clock.advance(60)
+    house.queues.on_call = unanswered
+    await recount(house.ports)
+
+    noted = msgspec.json.decode(first, type=QueueSheet)
+    assert noted.depths == dict.fromkeys(QUEUES, 0) | {"enrollments-backlog": 1}
+    assert noted.read_at == house.clock.now() - timedelta(seconds=60)
+    assert await house.ledger.noted(QUEUED) == first
 
 
 async def test_the_trend_does_not_believe_a_subscription_nobody_swept():

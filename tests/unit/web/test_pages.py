@@ -115,7 +115,7 @@ async def test_every_part_of_the_page_has_an_age():
     text = await found.text("/api/coverage")
     jobs = await found.text("/api/coverage/jobs?status=Failed&operation=Backup&vm=WEB")
 
-    assert text.count("Read 2026-11-20 09:00 UTC") == 2
+    assert text.count("Read 2026-11-20 09:00 UTC") == 3  # jobs, vaults, queues
     assert "0 succeeded, 1 failed" in text
     assert "1 jobs pass" in jobs
     assert "0 jobs pass" in await found.text("/api/coverage/jobs?status=Completed")
