@@ -48,6 +48,8 @@ ASSUMED_BEHAVIOR: Mapping[str, str] = {
     " alone proves nothing before they end",
     "backup.deleted_while_enabling": "both ends are handled: a failed job of a VM that is gone, and"
     " an orphan that is told",
+    "backup.guard.code": "a guard's refusal is known by its words, whatever its code",
+    "backup.guard.status": "the same, whatever its status",
     "backup.quota.day_code": "the service stops at a cap of its own below Azure's 250; the code, if met,"
     " reads as a full vault",
     "backup.quota.policy": "no number of VMs per policy is presumed: a refusal decides",

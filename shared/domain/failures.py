@@ -20,7 +20,7 @@ from shared.domain.findings import Finding, Severity
 from shared.domain.ids import ArmId
 from shared.domain.model import Snapshot
 from shared.domain.placement.vaults import said_full
-from shared.domain.records import DecisionKind, PersonDecision
+from shared.domain.records import ChangeKind, DecisionKind, PersonDecision
 from shared.domain.rights import lack_of
 from shared.domain.selection import in_force
 from shared.domain.states import State
@@ -57,7 +57,7 @@ def after_refusal(
     if failure is None or failure.policy != wanted:
         return None
     lasting = class_of(failure.code, 0, failure.message) not in _PASSING
-    judged = _judged(snapshot, people, now, forever=lasting)
+    judged = _judged(snapshot, people, now, forever=lasting, change=_kind(change))
     if judged is None:
         return None
     held, told = judged
@@ -85,12 +85,24 @@ def _named(change: ChangePolicy | Resume | Undelete) -> str:
     assert_never(change)
 
 
+def _kind(change: ChangePolicy | Resume | Undelete) -> ChangeKind:
+    match change:
+        case ChangePolicy():
+            return ChangeKind.CHANGE_POLICY
+        case Resume():
+            return ChangeKind.RESUME
+        case Undelete():
+            return ChangeKind.UNDELETE
+    assert_never(change)
+
+
 def _judged(
     snapshot: Snapshot,
     people: tuple[PersonDecision, ...],
     now: datetime,
     *,
     forever: bool,
+    change: ChangeKind = ChangeKind.ENROLL,
 ) -> tuple[Wait | Block, tuple[Finding, ...]] | None:
     failure = snapshot.past.failure
     if failure is None:
@@ -99,13 +111,18 @@ def _judged(
     if retry is not None and retry.at > failure.at:
         return None
     told = finding_for(
-        failure.code, failure.message, 0, failure.recommendations, severity=Severity.BLOCKER
+        failure.code,
+        failure.message,
+        recommendations=failure.recommendations,
+        severity=Severity.BLOCKER,
+        change=change,
     )
     if (lack := lack_of(failure.code, failure.message, snapshot.id)) is not None:
         until = failure.at + ANOTHER_GRANT  # the operators' business, never the owner's
         waiting = replace(told, severity=Severity.WAIT)
         return None if now >= until else (Wait(until=until, why=lack.code), (waiting,))
-    if class_of(failure.code, 0) in _PASSING and failure.count < PATIENCE:
+    passing = class_of(failure.code, 0, failure.message) in _PASSING
+    if passing and failure.count < PATIENCE:
         until = failure.at + _PAUSES[min(failure.count, len(_PAUSES)) - 1]
         return None if now >= until else (Wait(until=until, why=f"failed {failure.code}"), ())
     if not forever and now >= failure.at + ANOTHER_TRY:

@@ -17,6 +17,7 @@ import msgspec
 from shared.domain.catalogue import finding
 from shared.domain.findings import Finding, Remedy, Severity
 from shared.domain.quoting import one_line
+from shared.domain.records import ChangeKind
 
 
 class FaultClass(StrEnum):
@@ -176,13 +177,14 @@ def finding_for(
     *,
     finding_code: str = "",
     severity: Severity | None = None,
+    change: ChangeKind = ChangeKind.ENROLL,
 ) -> Finding:
     """Turn a failure into a finding a person can act on.
 
     The severity follows the class (what passes is a wait, the rest blocks) unless the caller, who
     knows how often it was tried, says otherwise. ``finding_code`` overrides the finding: a failed
-    first backup is not a failed enable. Azure's own words are evidence, and its recommendations
-    come after ours.
+    first backup is not a failed enable, nor is another ``change``. Azure's own words are evidence,
+    and its recommendations come after ours.
     """
     answer = known(code, status, message)
     fault = answer.fault
@@ -191,7 +193,15 @@ def finding_for(
     default = "OUR_RIGHTS" if answer.kind is FaultClass.OURS else "ENABLE_FAILED"
     about = finding_code or (fault.finding if fault else default)
     failed = (
-        "The first backup failed" if about == "FIRST_BACKUP_FAILED" else "Backup was not enabled"
+        "The first backup failed"
+        if about == "FIRST_BACKUP_FAILED"
+        else "The policy was not changed"
+        if change is ChangeKind.CHANGE_POLICY
+        else "Protection was not resumed"
+        if change is ChangeKind.RESUME
+        else "The backups were not undeleted"
+        if change is ChangeKind.UNDELETE
+        else "Backup was not enabled"
     )
     cause = fault.cause if fault else f"Azure gave a code we do not know ({shown})."
     remedies = [*_remedy(fault)]

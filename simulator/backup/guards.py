@@ -82,7 +82,7 @@ def unlock_delete(world: World, call: Call) -> Reply:
         raise refusals.object_not_found("resource guard proxy", call.params["guard"])
     asked = call.fields()
     if not asked.get("resourceGuardOperationRequests"):
-        raise refusals.guard_needed()
+        raise refusals.guard_needed(world)
     until = world.now() + _UNLOCKED
     if target := text_of(asked.get("resourceToBeDeleted")):
         words = target.split("/")

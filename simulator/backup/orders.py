@@ -120,6 +120,12 @@ KNOBS: tuple[tuple[str, bool | float | str | dict[str, object], str], ...] = (
         "Its code: the real one is unknown.",
     ),
     (
+        "backup.guard.code",
+        "UserErrorResourceGuardOperationRequestIdMissing",
+        "The code of a change that a Resource Guard holds back: the real one is unknown.",
+    ),
+    ("backup.guard.status", 400.0, "Its status: 400 or 403, nobody has said which."),
+    (
         "backup.status.stopped",
         "NotProtected",
         "What backupStatus says of a stopped or soft-deleted item; no recording says.",

@@ -35,7 +35,7 @@ def put_item(world: World, call: Call) -> Reply:
             operation = _enable(world, call, vault, name, wish)
         case Stop():
             item = _existing(vault, name)
-            _check_stop(vault, wish)
+            _check_stop(world, vault, wish)
             _check_free(item, "stop")
             operation = stop(world.backup, vault, item, wish, Cause.of(call))
         case Undelete():
@@ -64,7 +64,7 @@ def delete_item(world: World, call: Call) -> Reply:
         raise refusals.immutable()
     unlocked = vault.unlocked_until.get(item.key)
     if vault.guards and (unlocked is None or unlocked < world.now()):
-        raise refusals.guard_needed()
+        raise refusals.guard_needed(world)
     _check_free(item, "delete")
     operation = delete_now(world.backup, vault, item, Cause.of(call))
     return asynchronous.accepted(
@@ -130,14 +130,14 @@ def _check_free(item: Item, wish: str) -> None:
         raise refusals.object_locked()
 
 
-def _check_stop(vault: Vault, wish: Stop) -> None:
+def _check_stop(world: World, vault: Vault, wish: Stop) -> None:
     immutable = is_immutable(vault)
     if wish.suspend and not immutable:
         raise refusals.mutable_vault()
     if not wish.suspend and immutable:
         raise refusals.immutable()
     if vault.guards and not wish.guarded_by:
-        raise refusals.guard_needed()
+        raise refusals.guard_needed(world)
 
 
 def _enable(world: World, call: Call, vault: Vault, name: VmName, wish: Enable) -> str:
@@ -153,7 +153,7 @@ def _enable(world: World, call: Call, vault: Vault, name: VmName, wish: Enable) 
         problem = catalog.failure("UserErrorVmVaultLocationMismatch")
     item = vault.items.get(name.key)
     if item is not None:
-        _check_change(vault, item, policy, wish)
+        _check_change(world, vault, item, policy, wish)
     if item is None or not item.active:
         refuse_if_ordered(state, wish.vm_id)
     if eligibility.policy_is_full(state, policy, name.key):
@@ -183,7 +183,7 @@ def refuse_if_ordered(state: BackupState, vm_id: str) -> None:
         raise Refusal(order.status, known.code, known.message, form="arm-nulls")
 
 
-def _check_change(vault: Vault, item: Item, policy: Policy, wish: Enable) -> None:
+def _check_change(world: World, vault: Vault, item: Item, policy: Policy, wish: Enable) -> None:
     """Refuse what a protected, stopped or deleted item does not allow."""
     if item.vm_id.lower() != wish.vm_id.lower():
         raise refusals.name_taken()
@@ -199,4 +199,4 @@ def _check_change(vault: Vault, item: Item, policy: Policy, wish: Enable) -> Non
         if is_immutable(vault):
             raise refusals.immutable()
         if vault.guards and not wish.guarded_by:
-            raise refusals.guard_needed()
+            raise refusals.guard_needed(world)

@@ -5,6 +5,7 @@ has two members and says ``gateway`` (report §6.31).
 """
 
 from simulator.arm import BY_GATEWAY, Refusal
+from simulator.world import World
 
 _FORMAT = (
     "Input for configure protection is not in proper format\r\nPlease ensure that container "
@@ -127,11 +128,11 @@ def mutable_vault() -> Refusal:
     return bad_input("Suspending backups is supported only in a vault with immutability.")
 
 
-def guard_needed() -> Refusal:
-    """TF#31887 has the text; status and code are unknown (assumed)."""
+def guard_needed(world: World) -> Refusal:
+    """TF#31887 has the text; status and code are unknown (assumed), and can be ordered."""
     return _service(
-        400,
-        "UserErrorResourceGuardOperationRequestIdMissing",
+        int(world.knobs.number("backup.guard.status")),
+        world.knobs.text("backup.guard.code"),
         "ResourceGuard Operation requestid is either null or empty",
     )
 

@@ -60,7 +60,7 @@ def write_config(world: World, call: Call) -> Reply:
         raise refusals.bad_input(f"softDeleteRetentionPeriodInDays '{days}'")
     weakens = wanted.lower() == "disabled" and config.keeps_deleted
     if weakens and vault.guards and not asked.get("resourceGuardOperationRequests"):
-        raise refusals.guard_needed()
+        raise refusals.guard_needed(world)
     config.soft_delete = wanted or config.soft_delete
     config.enhanced = text_of(asked.get("enhancedSecurityState")) or config.enhanced
     config.days = days if isinstance(days, int) else config.days

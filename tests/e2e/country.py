@@ -13,6 +13,7 @@ from copy import deepcopy
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
+from urllib.parse import unquote
 
 from bench import estates
 from shared.domain.ids import ArmId
@@ -84,7 +85,11 @@ class Country(Town):
 
         def witnessed(incoming: Incoming) -> Reply:
             mine = incoming.principal.kind is not PrincipalKind.SYSTEM
-            met = self._met(incoming) if mine and "/protectedItems/" in incoming.path else None
+            met = (
+                self._met(incoming)
+                if mine and incoming.path.split("/")[-2] == "protectedItems"
+                else None
+            )
             reply = faithful(incoming)
             if met is not None and incoming.method == "PUT":
                 self.seen(incoming, met, reply)
@@ -100,7 +105,7 @@ class Country(Town):
         sent = json.loads(incoming.raw)["properties"]
         self.puts.append(
             Put(
-                vm=incoming.path.replace("%3B", ";").rpartition(";")[2],
+                vm=unquote(incoming.path).rpartition(";")[2],
                 status=reply.status,
                 code=str(body.get("error", {}).get("code", "")),
                 sent=sent,
@@ -110,10 +115,10 @@ class Country(Town):
         )
 
     def _met(self, incoming: Incoming) -> str:
-        name = incoming.path.rpartition("/")[2].replace("%3B", ";").partition(";")[2].lower()
+        words = unquote(incoming.path).split("/")
         self.sim.world.schedule.run(self.clock.now())
         vault = self._vault_of(incoming.path)
-        item = vault.items.get(name.partition(";")[2]) if vault is not None else None
+        item = vault.items.get(VmName.of_path(words[-3], words[-1]).key) if vault else None
         return item.policy_name if item is not None and self.is_active(item) else ""
 
     def _vault_of(self, path: str) -> Vault | None:
@@ -220,6 +225,17 @@ class Country(Town):
     def delete_policy(self, policy: str, vault: int = 0) -> Reply:
         return self.arm("DELETE", f"{vault_id(vault)}/backupPolicies/{policy}", None, API)
 
+    def guard(self) -> None:
+        """Put the vault under a Resource Guard, whose approval takes somebody else's rights."""
+        guard = f"/subscriptions/{estates.MAIN}/resourceGroups/rg-backup/providers"
+        guard += "/Microsoft.DataProtection/resourceGuards/guard"
+        body = {"properties": {"resourceGuardResourceId": guard}}
+        reply = self.arm("PUT", _PROXY, body, API)
+        assert reply.status == 200, reply
+
+    def unguard(self) -> Reply:
+        return self.arm("DELETE", _PROXY, None, API)
+
     async def consent(self, vm: str, kind: DecisionKind, policy: str = "") -> None:
         """Let an operator decide for one VM, and have it looked at."""
         await self.people.append(
@@ -281,6 +297,9 @@ def vm_id(number: int) -> str:
 
 def vault_id(number: int) -> str:
     return str(estates.vault(f"rsv-{number}")["id"])
+
+
+_PROXY = f"{vault_id(0)}/backupResourceGuardProxies/VaultProxy"
 
 
 def policies(of: dict[str, Any]) -> list[dict[str, Any]]:

@@ -11,6 +11,7 @@ from datetime import timedelta
 import pytest
 
 from bench import estates
+from shared.domain.findings import Severity
 from shared.domain.ids import ArmId
 from shared.domain.records import DecisionKind
 from shared.domain.states import State
@@ -376,3 +377,78 @@ async def test_a_recovery_point_that_does_not_come_in_time_is_told():
 
         assert "FIRST_BACKUP_OVERDUE" in await place.codes(vm)
         assert place.letters(vm) == ["opened"]
+
+
+@pytest.mark.parametrize(
+    "status, code",
+    [
+        pytest.param(400, "UserErrorResourceGuardOperationRequestIdMissing", id="assumed"),
+        pytest.param(400, "BMSUserErrorNobodySawThis", id="another code"),
+        pytest.param(400, "CloudResourceGuard", id="a code that looks as if it passed"),
+        pytest.param(403, "ResourceGuardForbidden", id="403"),
+    ],
+)
+async def test_what_a_resource_guard_holds_back_is_parked_for_a_person_and_never_repeated(
+    status, code
+):
+    """The words are sourced (TF#31887), code and status are not: any must do."""
+    async with country() as place:
+        place.sim.world.knobs.turn({"backup.guard.status": status, "backup.guard.code": code})
+        vm = await protected(place, tier="gold")
+        place.guard()
+        await place.retag(vm, "silver")
+        await place.consent(vm, DecisionKind.CONSENT_WEAKER, "silver")
+        await _parked(place, vm, "the vault is guarded by a Resource Guard")
+
+        assert place.unguard().status == 200
+        await place.consent(vm, DecisionKind.RETRY)
+        await place.later()
+        assert place.held(vm)[1].policy == "silver"
+        assert place.letters(vm)[-1] == "resolved"
+
+
+async def test_a_guarded_vault_takes_new_vms_and_stronger_policies():
+    async with country() as place:
+        place.guard()
+        vm = await protected(place)
+        await place.retag(vm, "gold")
+        await place.later()
+
+        assert [(one.new, one.status) for one in place.puts] == [("silver", 202), ("gold", 202)]
+
+
+async def test_what_an_immutable_vault_refuses_is_parked_for_a_person_and_never_repeated():
+    security = {"immutabilitySettings": {"state": "Locked"}}
+    async with country(seed(security=security)) as place:
+        vm = await protected(place)
+        await place.retag(vm, "gold")
+        await place.later()
+        assert place.held(vm)[1].policy == "gold"  # more is welcome
+
+        await place.retag(vm, "silver")
+        await place.consent(vm, DecisionKind.CONSENT_WEAKER, "silver")
+        await _parked(place, vm, "immutable")
+
+
+async def _parked(place: Country, vm: str, why: str) -> None:
+    """See that the change to silver was refused once, is told once, and is not tried again."""
+    await place.later()
+    before = len(place.sent_for(vm))
+    for _ in range(3):
+        await place.night()
+        await place.event(ArmId.parse(vm))
+        await place.later()
+
+    assert len(place.sent_for(vm)) == before
+    refused = place.sent_for(vm)[-1]
+    assert refused.new == "silver"
+    assert refused.status in {400, 403}
+    assert sum(one.new == "silver" and one.old == "gold" for one in place.puts) == 1
+    row = await place.told(vm)
+    [found] = [one for one in row.findings if one.severity is Severity.BLOCKER]
+    assert found.text.startswith("The policy was not changed: ")
+    assert why in found.text
+    assert found.evidence.startswith("change to policy silver: ")
+    assert row.state is State.PROTECTED
+    assert place.held(vm)[1].policy == "gold"
+    assert place.letters(vm).count("opened") == 1

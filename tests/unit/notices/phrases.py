@@ -14,7 +14,7 @@ from pathlib import Path
 SHARED = Path(__file__).resolve().parents[3] / "shared"
 REMEDIES = (
     *sorted((SHARED / "domain" / "remedies").glob("*.py")),
-    SHARED / "outcome.py",
+    SHARED / "first_backup.py",
     SHARED / "domain" / "routing.py",
     SHARED / "domain" / "faultbook.py",
 )
