@@ -129,6 +129,10 @@ async def missing(
                 finding_code="FIRST_BACKUP_FAILED",
                 severity=Severity.BLOCKER,
             )
+    return _overdue(item, by)
+
+
+def _overdue(item: ProtectedItem, by: str) -> Finding:
     ended = f"; last backup: {item.last_backup_status}" if item.last_backup_status else ""
     return Finding(
         code="FIRST_BACKUP_OVERDUE",
