@@ -177,6 +177,7 @@ async def carry_on(
         if not run.under_way():
             await _send(ports, run, run.next_wave(), state)
         if run.under_way():
+            await ports.clock.synchronize()
             await asyncio.sleep(ports.clock.real_seconds(look_every))
     state.write(run)
     told(_progress(run, before, began, ports.clock.now()))
