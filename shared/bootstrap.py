@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from shared import telemetry
 from shared.domain.messages import NoticeItem, SweepPage, WorkItem, decode, encode
 from shared.errors import BadMessage
+from shared.loading import loading
 from shared.settings import Settings, from_environment
 
 if TYPE_CHECKING:
@@ -61,9 +62,10 @@ async def ports() -> Ports:
     """Give everything a use case may reach."""
     foundation = await _foundation()
     if _Process.ports is None:
-        from shared.adapters.assembly import assemble
+        with loading():
+            from shared.adapters.assembly import assemble
 
-        _Process.ports, _Process.notifier = assemble(foundation)
+            _Process.ports, _Process.notifier = assemble(foundation)
     return _Process.ports
 
 
@@ -94,7 +96,8 @@ async def _parked() -> ParkedMessages:
 
 async def take_event(text: str, trace: str) -> bytes | None:
     """Give the message for one event, or None if it asks nothing or was parked."""
-    from shared.intake import park, work_item
+    with loading():
+        from shared.intake import park, work_item
 
     now = (await clock()).now()
     try:
@@ -107,7 +110,8 @@ async def take_event(text: str, trace: str) -> bytes | None:
 
 async def enroll(body: bytes, message_id: str, *, backlog: bool) -> None:
     """Reconcile the VM a message names; park a message that cannot be read."""
-    from shared.reconcile import reconcile
+    with loading():
+        from shared.reconcile import reconcile
 
     queue = "enrollments-backlog" if backlog else "enrollments"
     item = await _decoded(queue, body)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import Callable
 from email.utils import parseaddr
 from functools import cache
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from shared.adapters.notice_store import TableNoticeStore
 from shared.adapters.stores import Stores
+from shared.adapters.trust import trusted
 from shared.domain.letters import Links
 from shared.domain.routing import Routing
 from shared.notify import Notifier
@@ -57,7 +57,9 @@ def channels(settings: Settings, clients: Clients, clock: Clock) -> dict[str, Ch
         from shared.adapters.smtp import SmtpChannel, relay
 
         found["smtp"] = SmtpChannel(
-            relay(settings.smtp_url), settings.mail_from, context=_trust(settings)
+            relay(settings.smtp_url),
+            settings.mail_from,
+            trust=lambda: trusted(settings.cloud.ca_file),
         )
     return found
 
@@ -105,7 +107,7 @@ def _session(settings: Settings) -> Callable[[], aiohttp.ClientSession]:
         import aiohttp
 
         return aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(ssl=_trust(settings), limit=8),
+            connector=aiohttp.TCPConnector(ssl=trusted(settings.cloud.ca_file), limit=8),
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(total=TIMEOUT, connect=10),
             trust_env=True,
@@ -142,11 +144,3 @@ def _topic_client(endpoint: str, clients: Clients) -> Callable[[], EventGridPubl
         )
 
     return client
-
-
-def _trust(settings: Settings) -> ssl.SSLContext:
-    """Trust the system's CAs and, in a custom cloud, its own."""
-    context = ssl.create_default_context()
-    if settings.cloud.ca_file:
-        context.load_verify_locations(settings.cloud.ca_file)
-    return context

@@ -7,7 +7,6 @@ the same for every call, whichever SDK makes it (docs/adr/0004).
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -16,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 from shared.adapters.faults import asking
 from shared.adapters.governor import Governor, GovernorPolicy
 from shared.adapters.tries import SecondTry
+from shared.adapters.trust import trusted
+from shared.loading import loading
 from shared.ports import Clock
 from shared.settings import Settings
 
@@ -80,7 +81,8 @@ class Clients:
     def credential(self) -> AsyncTokenCredential:
         """Give the one credential: the managed identity of the app."""
         if self._credential is None:
-            from azure.identity.aio import ManagedIdentityCredential
+            with loading():
+                from azure.identity.aio import ManagedIdentityCredential
 
             self._credential = ManagedIdentityCredential(
                 client_id=self._settings.identity_client_id or None,
@@ -96,14 +98,16 @@ class Clients:
         anew, for every request.
         """
         if self._transport is None:
-            import aiohttp
-            from azure.core.pipeline.transport import AioHttpTransport
+            with loading():
+                import aiohttp
+                from azure.core.pipeline.transport import AioHttpTransport
 
-            trusted = ssl.create_default_context()
-            if self._settings.cloud.ca_file:
-                trusted.load_verify_locations(cafile=self._settings.cloud.ca_file)
+            own = self._settings.cloud.ca_file
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(ssl=trusted, limit=_CONNECTIONS),
+                connector=aiohttp.TCPConnector(
+                    ssl=trusted(own) if own else True,  # aiohttp has read the system's by itself
+                    limit=_CONNECTIONS,
+                ),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 middlewares=(_once,),
                 auto_decompress=False,  # the SDK's transport does it
@@ -245,12 +249,14 @@ class Clients:
                 raise ValueError("an address that is not ARM's")
 
     def _compute(self, subscription: str) -> ComputeManagementClient:
-        from azure.mgmt.compute.aio import ComputeManagementClient
+        with loading():
+            from azure.mgmt.compute.aio import ComputeManagementClient
 
         return ComputeManagementClient(self.credential(), subscription, **self._common())
 
     def _backup(self, subscription: str) -> RecoveryServicesBackupClient:
-        from azure.mgmt.recoveryservicesbackup.aio import RecoveryServicesBackupClient
+        with loading():
+            from azure.mgmt.recoveryservicesbackup.aio import RecoveryServicesBackupClient
 
         return RecoveryServicesBackupClient(
             self.credential(),

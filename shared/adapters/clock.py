@@ -10,7 +10,6 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from shared.adapters.faults import asking
 from shared.errors import BadSettings
 from shared.ports import Clock
 
@@ -78,6 +77,8 @@ class SimulatedClock:
 
         """
         import aiohttp  # only where time is simulated
+
+        from shared.adapters.faults import asking
 
         if self._session is None:
             limit = aiohttp.ClientTimeout(total=_PATIENCE)

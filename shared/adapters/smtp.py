@@ -8,21 +8,23 @@ keys: a repeat carries the same Message-ID, by which mail clients recognise it.
 from __future__ import annotations
 
 import ssl
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime, parseaddr
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 import aiosmtplib
 
 from shared.domain.letters import Letter
 from shared.errors import AzureFault, BadSettings, Disposition
-from shared.notices.mail import Mail, mail
-from shared.notices.view import View, view
-from shared.notices.words import Words
 from shared.outbox import NO_ANSWER, Receipt
+
+if TYPE_CHECKING:
+    from shared.notices.mail import Mail
+    from shared.notices.view import View
 
 ANSWER = 20.0  # seconds for each command; a whole letter stays within its attempt's time
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
@@ -88,13 +90,17 @@ class SmtpChannel:
     keyed = False
 
     def __init__(
-        self, server: Relay, sender: str, *, context: ssl.SSLContext | None = None
+        self, server: Relay, sender: str, *, trust: Callable[[], ssl.SSLContext] | None = None
     ) -> None:
         self._relay = server
         self._sender = sender
-        self._context = context
+        self._trust = trust
 
     async def send(self, letter: Letter) -> Receipt:
+        from shared.notices.mail import mail  # lazy: no VM needs it before its first notice
+        from shared.notices.view import view
+        from shared.notices.words import Words
+
         words = Words(letter.language)
         seen = view(letter, words)
         written = mail(seen, words)
@@ -106,7 +112,7 @@ class SmtpChannel:
         )
 
     async def _post(self, message: bytes, to: str) -> None:
-        client = client_of(self._relay, self._context)
+        client = client_of(self._relay, self._trust() if self._trust else None)
         try:
             await _certainly_not_sent(client.connect())
             await _certainly_not_sent(client.mail(parseaddr(self._sender)[1]))

@@ -9,7 +9,6 @@ a letter: SMTP up to the login, Communication Services for an operation that doe
 from __future__ import annotations
 
 import asyncio
-import ssl
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -21,6 +20,7 @@ from azure.core.exceptions import AzureError, ResourceNotFoundError
 
 from shared.adapters.faults import fault_of
 from shared.adapters.queues import QueueName
+from shared.adapters.trust import trusted
 
 if TYPE_CHECKING:
     from shared.adapters.assembly import Foundation
@@ -89,7 +89,9 @@ class Soundings:
         try:
             async with (
                 aiohttp.ClientSession(timeout=limit, trust_env=True) as http,
-                http.head(f"{parts.scheme}://{parts.netloc}/", ssl=self._trust()),
+                http.head(
+                    f"{parts.scheme}://{parts.netloc}/", ssl=trusted(self._settings.cloud.ca_file)
+                ),
             ):
                 return ""
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
@@ -125,7 +127,7 @@ class Soundings:
         from shared.adapters.smtp import client_of, relay
 
         server = relay(url)
-        client = client_of(server, self._trust(), patience=PATIENCE)
+        client = client_of(server, trusted(self._settings.cloud.ca_file), patience=PATIENCE)
         try:
             await client.connect()
             await client.quit()
@@ -134,9 +136,3 @@ class Soundings:
         except (aiosmtplib.SMTPException, OSError) as error:
             return f"{server.host} does not answer: {type(error).__name__}"
         return ""
-
-    def _trust(self) -> ssl.SSLContext:
-        context = ssl.create_default_context()
-        if self._settings.cloud.ca_file:
-            context.load_verify_locations(self._settings.cloud.ca_file)
-        return context

@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from shared.adapters.tables import Table
+from shared.loading import loading
 from shared.settings import Settings
 
 if TYPE_CHECKING:
@@ -88,7 +89,8 @@ class Stores:
         return self._table_clients[name]
 
     def _open_tables(self) -> TableServiceClient:
-        from azure.data.tables.aio import TableServiceClient  # lazy: see above
+        with loading():
+            from azure.data.tables.aio import TableServiceClient  # lazy: see above
 
         if self._settings.storage:
             return TableServiceClient.from_connection_string(self._settings.storage, **TABLE_WAITS)
@@ -97,7 +99,8 @@ class Stores:
         )
 
     def _open_queues(self) -> QueueServiceClient:
-        from azure.storage.queue.aio import QueueServiceClient  # lazy: see above
+        with loading():
+            from azure.storage.queue.aio import QueueServiceClient  # lazy: see above
 
         if self._settings.storage:
             return QueueServiceClient.from_connection_string(self._settings.storage, **QUEUE_WAITS)

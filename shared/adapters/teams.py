@@ -14,9 +14,6 @@ from typing import TYPE_CHECKING
 from shared.adapters.answers import refusal
 from shared.domain.letters import Letter
 from shared.errors import AzureFault, Disposition
-from shared.notices import card
-from shared.notices.view import view
-from shared.notices.words import Words
 from shared.outbox import NO_ANSWER, Receipt
 
 if TYPE_CHECKING:
@@ -49,6 +46,10 @@ class TeamsChannel:
         url = self._webhooks.get(letter.to.address, "")
         if not url:
             raise _fault("NoSuchChannel", f"there is no Teams channel {letter.to.address[:80]!r}")
+        from shared.notices import card  # lazy: no VM needs it before its first notice
+        from shared.notices.view import view
+        from shared.notices.words import Words
+
         words = Words(letter.language)
         body, shortened = card.message(view(letter, words), words)
         await self._turn(letter.to.address)

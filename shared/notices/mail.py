@@ -11,14 +11,16 @@ import textwrap
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-
-import jinja2
+from typing import TYPE_CHECKING
 
 from shared.errors import AzureFault, Disposition
 from shared.notices.escape import header
 from shared.notices.shrinking import STEPS
 from shared.notices.view import View
 from shared.notices.words import Words
+
+if TYPE_CHECKING:
+    import jinja2
 
 LARGEST = 200_000  # bytes of the HTML; a mail beyond 102 KB is folded by some clients, not refused
 
@@ -42,6 +44,8 @@ def mail(view: View, words: Words, *, largest: int = LARGEST) -> Mail:
         AzureFault: ``Template``, PARK; a template cannot be rendered, which is our own mistake.
 
     """
+    import jinja2  # with the first mail, not with the first VM
+
     shortened: list[str] = []
     try:
         html = _rendered("mail.html", view, words, shortened)
@@ -77,6 +81,8 @@ def _rendered(template: str, view: View, words: Words, shortened: list[str]) -> 
 
 @cache
 def environment() -> jinja2.Environment:
+    import jinja2
+
     made = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
         autoescape=jinja2.select_autoescape(enabled_extensions=("html",), default=False),

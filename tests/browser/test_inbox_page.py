@@ -98,7 +98,9 @@ async def simulator() -> AsyncIterator[Simulator]:
 async def post(simulator: Simulator, *told) -> None:
     """Send each letter through the real channels: as a card and as a mail."""
     trust = ssl.create_default_context(cafile=str(simulator.ca_file))
-    mails = SmtpChannel(relay(inboxes_of(simulator.world).smtp.url), "b@contoso.com", context=trust)
+    mails = SmtpChannel(
+        relay(inboxes_of(simulator.world).smtp.url), "b@contoso.com", trust=lambda: trust
+    )
     async with aiohttp.ClientSession() as session:
         cards = TeamsChannel(
             {"default": simulator.control_url + TEAMS_PATH}, lambda: session, per_second=1e6

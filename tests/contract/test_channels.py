@@ -185,7 +185,7 @@ def mail_channel(simulator: Simulator, **changes: object) -> SmtpChannel:
     server = relay(inboxes_of(simulator.world).smtp.url)
     values = {name: getattr(server, name) for name in Relay.__slots__} | changes
     trust = ssl.create_default_context(cafile=str(simulator.ca_file))
-    return SmtpChannel(Relay(**values), "Backup <backup@contoso.com>", context=trust)
+    return SmtpChannel(Relay(**values), "Backup <backup@contoso.com>", trust=lambda: trust)
 
 
 @contextlib.asynccontextmanager
@@ -364,7 +364,7 @@ async def test_a_relay_that_cannot_be_used_is_said_so(simulated, changes, code, 
 
 async def test_a_relay_with_an_untrusted_certificate_gets_nothing(simulated):
     server = relay(inboxes_of(simulated.world).smtp.url)
-    channel = SmtpChannel(server, "b@contoso.com", context=ssl.create_default_context())
+    channel = SmtpChannel(server, "b@contoso.com", trust=ssl.create_default_context)
     with pytest.raises(AzureFault) as caught:
         await channel.send(Fake("smtp", FakeChannel()).letter())
     assert caught.value.code == "Unreachable"

@@ -2,11 +2,45 @@
 
 from __future__ import annotations
 
+import json
+import os
 import subprocess
 import sys
 
 from bench import coldstart
 from packaging_tools.contents import ROOT
+
+
+GROUP = "/subscriptions/00000000-0000-4000-8000-000000000001/resourceGroups/g"
+_FIRST_EVENT = """
+import asyncio, sys
+from shared import bootstrap
+assert asyncio.run(bootstrap.take_event(sys.argv[1], ""))
+late = ("azure", "aiohttp", "opentelemetry", "ruamel", "jinja2", "requests")
+print([name for name in sys.modules if name.split(".")[0] in late])
+"""
+
+
+def test_the_first_event_becomes_a_message_without_any_sdk():
+    vm = f"{GROUP}/providers/Microsoft.Compute/virtualMachines/v"
+    event = {
+        "id": "e-1",
+        "eventType": "Microsoft.Resources.ResourceWriteSuccess",
+        "subject": vm,
+        "data": {"resourceUri": vm, "operationName": "Microsoft.Compute/virtualMachines/write"},
+    }
+    settings = {
+        "TENANT_ID": "00000000-0000-4000-8000-000000000000",
+        "RULES_URI": "rules.yaml",
+        "AzureWebJobsStorage": "UseDevelopmentStorage=true",
+    }
+    run = subprocess.run(
+        [sys.executable, "-c", _FIRST_EVENT, json.dumps(event)],
+        cwd=ROOT, env={**os.environ, **settings}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.splitlines()[-1] == "[]"
 
 
 async def test_the_package_gets_to_its_first_put():
