@@ -10,7 +10,6 @@ import sys
 from bench import coldstart
 from packaging_tools.contents import ROOT
 
-
 GROUP = "/subscriptions/00000000-0000-4000-8000-000000000001/resourceGroups/g"
 _FIRST_EVENT = """
 import asyncio, sys
