@@ -1,4 +1,4 @@
-"""Outcome: how a verdict that changes nothing in Azure is written into the ledger row."""
+"""Verdict rows: how a verdict that changes nothing in Azure is written into the ledger row."""
 
 from __future__ import annotations
 
