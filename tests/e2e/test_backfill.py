@@ -34,7 +34,9 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1800), pytest.mark.asyncio(lo
 # VMs, of which every so many belong to the second backfill, and vaults: one takes 240 a day
 FULL, SMALL = (2100, 21, 10), (64, 3, 2)
 LONG = 1500.0  # real seconds
-PLANNING, WORKING = 1.0, 60.0  # speeds: what is remembered for a moment is kept in simulated time
+# Speeds. While it plans, what is remembered for a moment is kept in simulated time; at 1 the budget
+# of ARM reads would take minutes.
+PLANNING, WORKING = 8.0, 60.0
 SWEEPS = 4 * 3600  # simulated seconds: a real backfill meets one or two, hours of it would not
 UNFIT = 3  # VMs that Azure Backup cannot take
 MAIN, LATER = "main", "later"  # values of the tag that chooses what a backfill takes
