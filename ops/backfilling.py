@@ -80,9 +80,12 @@ def fill(
         done = await _carried_on(session, going, file)
         return _ended(done, file, output)
 
+    if resume and not state.exists():
+        say(f"There is no {state}: nothing to resume. Begin with: python -m ops backfill --yes")
+        raise typer.Exit(Exit.USAGE)
     try:
         run(settings, body)
-    except (OSError, ValueError) as error:
+    except ValueError as error:
         say(str(error))
         raise typer.Exit(Exit.USAGE) from error
 

@@ -18,7 +18,7 @@ from azure.storage.blob.aio import ContainerClient
 from ops.session import Session
 from shared.adapters.faults import asking
 from shared.domain.messages import WorkItem
-from shared.errors import BadMessage, BadSettings
+from shared.errors import BadMessage, BadWish
 from shared.intake import work_item
 
 REPLAYED = "replayed"  # metadata of a blob
@@ -53,10 +53,11 @@ class Container:
 
     def __init__(self, session: Session, url: str) -> None:
         parts = urlsplit(url)
-        if parts.scheme != "https" and parts.hostname not in _PLAIN_HOSTS:
-            raise BadSettings(f"{url} must be an https URL of a container")
-        self._session = session
         name = parts.path.strip("/").rpartition("/")[2]
+        secure = parts.scheme == "https" or parts.hostname in _PLAIN_HOSTS
+        if not (secure and parts.hostname and name):
+            raise BadWish(f"{url!r} is no container: https://ACCOUNT.blob.core.windows.net/NAME")
+        self._session = session
         if session.settings.storage and parts.hostname in _PLAIN_HOSTS:
             self._client = ContainerClient.from_connection_string(session.settings.storage, name)
         else:
@@ -83,6 +84,8 @@ class Container:
 
     async def replay(self, letter: Letter) -> int:
         """Enqueue a look at every VM that a letter's events name; give how many."""
+        if not any(event for event, _, _ in letter.events):
+            return 0  # unreadable: listed again until it is deleted
         works = [work for _, work, _ in letter.events if work is not None]
         for work in works:
             await self._session.ports.queues.send(work)
@@ -95,9 +98,12 @@ class Container:
         try:
             found = json.loads(body)
         except ValueError:
-            found = []
+            found = None
         events = found if isinstance(found, list) else [found]
-        read = [self._read(event) for event in events if isinstance(event, dict)]
+        read = [
+            self._read(event) if isinstance(event, dict) else ({}, None, "no event")
+            for event in events
+        ]
         return Letter(blob=blob, replayed=replayed, events=tuple(read))
 
     def _read(self, event: dict[str, Any]) -> tuple[dict[str, Any], WorkItem | None, str]:

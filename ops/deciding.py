@@ -10,10 +10,11 @@ import typer
 from ops import options
 from ops.printing import Exit, Output, say, show
 from ops.session import Session, run
+from shared.domain.deliveries import Outcome
 from shared.domain.notices import Notice, NoticeState
 from shared.domain.records import DecisionKind
 from shared.web.api import machine
-from shared.wishes import Wish, carry_out
+from shared.wishes import Wish, carry_out, examine
 
 notices = typer.Typer(
     help="Notices to owners and operators.", no_args_is_help=True, rich_markup_mode=None
@@ -55,6 +56,9 @@ def decide(
             policy=policy,
             revokes=revokes,
         )
+        await examine(session.ports, wish)
+        if await session.ports.ledger.read(wish.vm) is None:
+            say("The service has never seen this VM: is its id spelled right?")
         if not yes:
             say(f"Would record {kind} for {wish.vm.name} in the name of {wish.by}: add --yes.")
             return
@@ -127,6 +131,9 @@ def resend(
     async def body(session: Session) -> Exit | None:
         notice = await _notice(session, key)
         if notice is None:
+            return Exit.FOUND
+        if all(one.outcome is not Outcome.PARKED for one in notice.deliveries):
+            say(f"Nothing of it is parked: it is {notice.state}.")
             return Exit.FOUND
         if not yes:
             say(f"Would try the parked deliveries of {notice.key} again: add --yes.")

@@ -13,9 +13,11 @@ import typer
 from ops import options
 from ops.printing import Exit, Output, say, show
 from ops.session import Session, run
+from shared.domain.ids import ArmId
 from shared.web.doctor import Check, Health
 
 HOOK = Path("infra/hooks/postdeploy.sh")
+DEAD_LETTERS = ("identity", "sharedKey", "none")
 COLUMNS = ("result", "what", "says", "fix")
 
 
@@ -75,6 +77,8 @@ def doctor(
     Half of it is asked of the app, which looks under its own identity; the rest is looked at with
     your login. Without --app-id (azd sets it) the event subscriptions and roles are not looked at.
     """
+    if dead_letter not in {"", *DEAD_LETTERS}:
+        raise typer.BadParameter(f"--dead-letter {dead_letter}: {', '.join(DEAD_LETTERS)}")
 
     async def body(session: Session) -> Exit | None:
         from ops.deployment import Deployment, examined
@@ -83,7 +87,7 @@ def doctor(
         found: list[Check] = await asked_app(session)
         if app_id:
             deployment = Deployment(
-                app=app_id,
+                app=str(ArmId.parse(app_id)),
                 principal=principal,
                 dead_letter=dead_letter,
                 grants=tuple(word for word in grants.split(",") if word),

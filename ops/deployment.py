@@ -14,6 +14,7 @@ from ops.session import Session
 from shared.errors import AzureFault
 from shared.web.doctor import Check, Health
 
+FORBIDDEN = 403
 PROVIDER_API = "2021-04-01"
 PROVIDERS = ("Microsoft.RecoveryServices", "Microsoft.Compute", "Microsoft.EventGrid")
 
@@ -57,7 +58,8 @@ async def examined(session: Session, deployment: Deployment) -> list[Check]:
                 found += [one async for one in looked]
             except AzureFault as fault:
                 says = f"{fault.operation} failed: {fault.code or fault.status}"
-                found.append(line(f"{what} of {subscription}", Health.FAILURE, says, "az login"))
+                fix = f"get Reader on {subscription}" if fault.status == FORBIDDEN else "az login"
+                found.append(line(f"{what} of {subscription}", Health.FAILURE, says, fix))
     return found
 
 

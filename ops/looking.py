@@ -15,10 +15,12 @@ from ops import options
 from ops.printing import Exit, Output, say, show
 from ops.rehearsal import Planned, Rehearsed, rehearse
 from ops.session import Session, run
+from shared.domain.coverage import Standing
 from shared.domain.estate import write
 from shared.domain.ids import ArmId
 from shared.domain.messages import Cause
 from shared.domain.model import Policy, Room, Snapshot, Vault
+from shared.errors import BadWish
 from shared.explaining import explained
 from shared.web.api import machine
 from shared.web.filters import Filters
@@ -45,7 +47,7 @@ def plan(
     backfill: Annotated[
         bool, typer.Option("--backfill", help="As a backfill would decide: old VMs too.")
     ] = False,
-    names: Annotated[int, typer.Option(help="VMs named per kind in a table.")] = 20,
+    names: Annotated[int, typer.Option(min=0, help="VMs named per kind in a table.")] = 20,
 ) -> None:
     """[read-only] What would be done about every VM, with counts and names; writes nothing."""
 
@@ -132,7 +134,9 @@ def explain(
 def coverage(
     settings: options.Settings = None,
     output: options.Format = Output.TABLE,
-    standing: Annotated[str, typer.Option(help="List the VMs of this standing.")] = "",
+    standing: Annotated[
+        Standing | None, typer.Option(help="List the VMs of this standing.")
+    ] = None,
     cause: Annotated[str, typer.Option(help="List the VMs with this cause.")] = "",
     subscription: Annotated[str, typer.Option(help="Only this subscription.")] = "",
     *,
@@ -143,8 +147,10 @@ def coverage(
     """[read-only] The numbers of the coverage page; VMs, if something is filtered."""
 
     async def body(session: Session) -> Exit | None:
-        filters = Filters(standing=standing, cause=cause, subscription=subscription)
+        filters = Filters(standing=standing or "", cause=cause, subscription=subscription.lower())
         counted = await _counted(session)
+        if subscription and filters.subscription not in {one.subscription for one in counted}:
+            raise BadWish(f"nothing was counted of subscription {subscription}")
         if compare_azure_policy:
             return await _compared(session, counted, output)
         if standing or cause:
@@ -158,6 +164,9 @@ def coverage(
                 async for found in every(session.ports, counted, filters)
             ]
             show(rows, ("vm", "standing", "causes", "why"), output)
+            if cause and not rows:
+                known = ", ".join(one.key for one in overview(counted, Filters()).causes)
+                say(f"No such VM. Causes there are: {known or 'none'}")
             return None
         _numbers(counted, filters, output)
         return None

@@ -23,6 +23,7 @@ from shared.domain.quoting import one_line
 from shared.web.exports import safe
 
 _WIDE = 300  # characters of a cell
+_ENDLESS = 10_000  # of a line that no terminal shows: a pipe gets a row per line
 
 
 class Output(StrEnum):
@@ -60,12 +61,52 @@ def show(
             writer.writerow(columns)
             writer.writerows([safe(cell(row.get(name))) for name in columns] for row in kept)
         case Output.TABLE:
-            table = Table(title=title or None, title_justify="left", box=None, pad_edge=False)
-            for name in columns:
-                table.add_column(name.replace("_", " "), overflow="fold")
-            for row in kept:
-                table.add_row(*(Text(cell(row.get(name))) for name in columns))
-            Console(highlight=False, markup=False).print(table)
+            console = Console(highlight=False, markup=False)
+            heads = [name.replace("_", " ") for name in columns]
+            cells = [[cell(row.get(name)) for name in columns] for row in kept]
+            if not console.is_terminal:
+                console.width = _ENDLESS
+            if _torn([heads, *cells], console.width):
+                _one_by_one(console, heads, cells, title)
+            else:
+                console.print(_table(heads, cells, title))
+
+
+def _table(heads: Sequence[str], cells: Sequence[Sequence[str]], title: str) -> Table:
+    table = Table(title=title or None, title_justify="left", box=None, pad_edge=False)
+    for head in heads:
+        table.add_column(head, overflow="fold")
+    for row in cells:
+        table.add_row(*(Text(one) for one in row))
+    return table
+
+
+def _torn(cells: Sequence[Sequence[str]], width: int) -> bool:
+    """Tell whether columns would be too narrow for a word: an id cut in pieces cannot be copied."""
+    longest = [
+        max(len(word) for one in column for word in ("", *one.split()))
+        for column in zip(*cells, strict=True)
+    ]
+    return sum(longest) + 2 * len(longest) > width
+
+
+def _one_by_one(
+    console: Console, heads: Sequence[str], cells: Sequence[Sequence[str]], title: str
+) -> None:
+    if title:
+        console.print(Text(title))
+    for row in cells:
+        for head, one in zip(heads, row, strict=True):
+            if one:
+                console.print(Text(f"{head}: {one}"), soft_wrap=True)
+        console.print()
+
+
+def plain(error: Exception) -> str:
+    """Say what is wrong with a file without Python's numbers."""
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}"
+    return str(error)
 
 
 def say(text: str) -> None:

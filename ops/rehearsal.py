@@ -26,7 +26,7 @@ from shared.domain.messages import Cause
 from shared.domain.model import Room, Snapshot
 from shared.domain.records import PersonDecision, Row
 from shared.domain.rules import Rules
-from shared.errors import AzureFault
+from shared.errors import AzureFault, BadWish
 from shared.gather import gather
 from shared.ports import Ports, SeenVm
 
@@ -103,7 +103,7 @@ async def rehearse(
     rules = rules or await ports.rules.current()
     people = await decisions(ports)
     given = Given()
-    for subscription in subscriptions or await ports.estate.subscriptions():
+    for subscription in await _served(ports, subscriptions):
         rows = {
             ArmId.parse(row.vm).key: row
             async for page in ports.ledger.subscription_rows(subscription)
@@ -135,6 +135,15 @@ async def rehearse(
                     placed = verdict.decision
                     given.take(placed.vault.id.key, placed.policy.id.key)
                 yield Rehearsed(planned=planned, snapshot=found)
+
+
+async def _served(ports: Ports, wanted: Sequence[str]) -> Sequence[str]:
+    """Give the subscriptions to walk; a misspelt one would look like an empty one."""
+    served = await ports.estate.subscriptions()
+    chosen = [one.lower() for one in wanted]
+    if unknown := sorted(set(chosen) - {one.lower() for one in served}):
+        raise BadWish(f"not among the subscriptions served: {', '.join(unknown)}")
+    return chosen or served
 
 
 async def walked(ports: Ports, subscription: str) -> AsyncIterator[SeenVm]:

@@ -11,7 +11,7 @@ from ops.printing import Exit, Output, say, show
 from ops.session import Session, run
 from shared.domain.messages import decode
 from shared.domain.records import Parked
-from shared.errors import BadMessage
+from shared.errors import BadMessage, BadWish
 from shared.intake import work_item
 from shared.ports import Ports
 
@@ -77,6 +77,8 @@ def replay_parked(
     async def body(session: Session) -> Exit | None:
         ports = session.ports
         wanted = set(keys or [])
+        if not wanted and not everything:
+            raise BadWish("Name keys of `replay list`, or --all.")
         found = [
             one
             for one in await _parked(ports, replayed=bool(wanted))

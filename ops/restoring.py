@@ -12,7 +12,7 @@ import msgspec
 import typer
 
 from ops import options
-from ops.printing import Exit, say
+from ops.printing import Exit, plain, say
 from ops.session import Session, run
 from shared.domain.ids import ArmId
 from shared.domain.records import PersonDecision
@@ -32,8 +32,11 @@ def restore(
     """[changing] Put exported decisions back; what is there already stays as it is."""
     try:
         exported = msgspec.json.decode(file.read_bytes(), type=list[PersonDecision])
-    except (OSError, msgspec.MsgspecError) as error:
-        say(f"{file} cannot be used: {error}")
+    except OSError as error:
+        say(plain(error))
+        raise typer.Exit(Exit.USAGE) from error
+    except msgspec.MsgspecError as error:
+        say(f"{file}: no export of decisions: {error}")
         raise typer.Exit(Exit.USAGE) from error
 
     async def body(session: Session) -> Exit | None:

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from ops import options
-from ops.printing import Exit, Output, say, show
+from ops.printing import Exit, Output, plain, say, show
 from ops.rehearsal import decisions, rehearse
 from ops.session import Session, run
 from shared.domain import estate
@@ -123,8 +123,11 @@ def simulate_rules(
     ) -> None:
         try:
             found = simulate(was, after, worlds, now, lambda vm: people.get(vm.key, ()))
-        except (OSError, BadMessage) as error:
-            say(str(error))
+        except OSError as error:
+            say(plain(error))
+            raise typer.Exit(Exit.USAGE) from error
+        except BadMessage as error:
+            say(f"{estate_file}: no estate of `ops export`: {error.detail}")
             raise typer.Exit(Exit.USAGE) from error
         if output is Output.TABLE:
             typer.echo(as_text(found), nl=False)
@@ -171,14 +174,17 @@ def import_azure_policy(
     """[read-only] Write rules that do what Azure Policy's backup assignments do; notes say what not."""
     try:
         body = json.loads(source.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
+    except OSError as error:
+        say(plain(error))
+        raise typer.Exit(Exit.USAGE) from error
+    except (ValueError, RecursionError) as error:
         say(f"{source}: {error}")
         raise typer.Exit(Exit.USAGE) from error
     assignments = body.get("value") if isinstance(body, dict) else body
-    if not isinstance(assignments, list):
+    if not isinstance(assignments, list) or not all(isinstance(one, dict) for one in assignments):
         say(f"{source}: no list of assignments")
         raise typer.Exit(Exit.USAGE)
-    shaped = [_with_properties(one) for one in assignments if isinstance(one, dict)]
+    shaped = [_with_properties(one) for one in assignments]
     found = imported(shaped, tier_tag=tier_tag)
     typer.echo(found.text, nl=False)
     for note in found.notes:
@@ -259,7 +265,7 @@ def _parsed(file: Path) -> Rules:
     try:
         return parse(decoded(file.read_bytes(), str(file)), str(file))
     except OSError as error:
-        say(f"{file}: {error}")
+        say(plain(error))
         raise typer.Exit(Exit.USAGE) from error
 
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from ops.printing import Exit, say
+from ops.printing import Exit, plain, say
 from shared.errors import AzureFault, BadArmId, BadRules, BadSettings, BadWish
 from shared.ports import Ports
 from shared.settings import Settings, read
@@ -53,7 +53,9 @@ def settings_of(file: Path | None) -> Settings:
     if file is not None:
         try:
             body = json.loads(file.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
+        except OSError as error:
+            raise BadSettings(plain(error)) from error
+        except ValueError as error:
             raise BadSettings(f"{file}: {error}") from error
         given = body.get("Values", body) if isinstance(body, dict) else {}
         values = {str(name): str(value) for name, value in given.items()}
@@ -112,6 +114,9 @@ def run(file: Path | None, command: Callable[[Session], Awaitable[Exit | None]])
     except AzureFault as fault:
         say(f"{fault.operation} failed: {fault.code or fault.status}: {fault.message}")
         raise typer.Exit(Exit.UNREACHABLE) from fault
+    except OSError as error:
+        say(plain(error))
+        raise typer.Exit(Exit.USAGE if error.filename is not None else Exit.UNREACHABLE) from error
     except ExceptionGroup as failures:
         say("; ".join(str(one) for one in failures.exceptions))
         raise typer.Exit(Exit.UNREACHABLE) from failures

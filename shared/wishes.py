@@ -53,7 +53,7 @@ async def carry_out(ports: Ports, quiet: Quiet, wish: Wish) -> str:
 
     """
     now = ports.clock.now()
-    await _examine(ports, wish, now)
+    await examine(ports, wish)
     decision = PersonDecision(
         vm=str(wish.vm),
         kind=wish.kind,
@@ -79,9 +79,16 @@ async def carry_out(ports: Ports, quiet: Quiet, wish: Wish) -> str:
     return key
 
 
-async def _examine(ports: Ports, wish: Wish, now: datetime) -> None:
+async def examine(ports: Ports, wish: Wish) -> None:
+    """Say what stands in the way of recording a wish.
+
+    Raises:
+        BadWish: something needed is missing or makes no sense.
+
+    """
+    now = ports.clock.now()
     if wish.kind in _REASONED and len(wish.reason.strip()) < SHORTEST_REASON:
-        raise BadWish("Say why, in a few words: others will read it.")
+        raise BadWish(f"Say why, in {SHORTEST_REASON} characters or more: others will read it.")
     if wish.kind is DecisionKind.SNOOZE and wish.until is None:
         raise BadWish("Say until when: a snooze ends.")
     if wish.until is not None and not now < wish.until <= now + LONGEST:

@@ -75,12 +75,14 @@ def test_letters_are_listed_with_their_reason_and_nothing_is_sent(letters):
     terminal, url = letters
     rows = terminal.rows("replay", "dead-letters", url)
     asks = {row["event"]: row["asks_for"] for row in rows}
+    events = [row for row in rows if row["event"]]
 
     assert asks["event-1"] == vm(1)
     assert asks["event-3"].startswith("nothing: ")
     assert asks["event-4"].startswith("nothing: ")
-    assert {row["why"] for row in rows} == {"MaxDeliveryAttemptsExceeded"}
-    assert {row["attempts"] for row in rows} == {"30"}
+    assert [row["blob"][-6:] for row in rows if not row["event"]] == ["c.json"]
+    assert {row["why"] for row in events} == {"MaxDeliveryAttemptsExceeded"}
+    assert {row["attempts"] for row in events} == {"30"}
     assert SECRET not in terminal("replay", "dead-letters", url).output
     assert sent(terminal) == []
 
@@ -95,22 +97,22 @@ def test_replayed_letters_are_looked_at_once_and_kept(letters):
     assert done.exit_code == Exit.DONE, done.output
     assert "2 messages sent" in done.stderr
     assert first == [vm(1), vm(2)]
-    assert "0 events. 0 messages sent" in again.stderr
+    assert "1 events. 0 messages sent" in again.stderr  # what is no letter is not done with
     assert sent(terminal) == []
-    assert len(rows) == 4
-    assert all(row["replayed"] for row in rows)
+    assert len(rows) == 5
+    assert all(bool(row["replayed"]) == bool(row["event"]) for row in rows)
 
 
 @pytest.mark.parametrize(
-    "url, says",
+    "url, says, code",
     [
-        pytest.param("http://elsewhere.example/undelivered", "must be an https URL", id="no TLS"),
-        pytest.param("", "ResourceNotFound", id="no such container"),
+        pytest.param("http://elsewhere.example/undelivered", "is no", Exit.USAGE, id="no TLS"),
+        pytest.param("", "ResourceNotFound", Exit.UNREACHABLE, id="no such container"),
     ],
 )
-def test_what_is_no_container_is_said(letters, url, says):
+def test_what_is_no_container_is_said(letters, url, says, code):
     terminal, here = letters
     done = terminal("replay", "dead-letters", url or here + "-not")
 
-    assert done.exit_code == Exit.UNREACHABLE
+    assert done.exit_code == code
     assert says.lower() in done.stderr.lower().replace("container", "resource")

@@ -133,7 +133,8 @@ class Decoder:
         if (wanted.ge is not None and number < wanted.ge) or (
             wanted.le is not None and number > wanted.le
         ):
-            hint = f"from {wanted.ge} to {wanted.le}"
+            only = wanted.ge == wanted.le
+            hint = f"write {wanted.ge}" if only else f"from {wanted.ge} to {wanted.le}"
             return self.refuse(node, f"{_where(path)} cannot be {number}", hint)
         return number
 

@@ -6,14 +6,18 @@ import asyncio
 import csv
 import io
 import json
+from functools import partial
 
 import click
 import pytest
 import typer
+from rich.console import Console
 
-from ops import cli
+from ops import cli, printing
 from ops.printing import Exit, Output, cell, show
+from shared.domain.deliveries import Delivery, Kind, Outcome
 from shared.domain.messages import Cause, WorkItem, encode
+from shared.domain.notices import Notice
 from shared.domain.records import DecisionKind, Parked
 from shared.domain.states import State
 from tests.fakes.azure import fault
@@ -97,7 +101,24 @@ def test_explain_prints_the_explanation(terminal):
         pytest.param(
             ("decide", "exclude", VM, "--reason", "x", "--yes"), Exit.USAGE, id="no reason"
         ),
+        pytest.param(
+            ("decide", "exclude", VM, "--reason", "x"), Exit.USAGE, id="said before --yes"
+        ),
         pytest.param(("onboard", "nonsense"), Exit.USAGE, id="no subscription"),
+        pytest.param(("plan", "-s", "nonsense"), Exit.USAGE, id="not served"),
+        pytest.param(("coverage", "--subscription", "nonsense"), Exit.USAGE, id="never counted"),
+        pytest.param(("coverage", "--standing", "blokked"), Exit.USAGE, id="no standing"),
+        pytest.param(("export", "/nowhere/e.jsonl"), Exit.USAGE, id="no folder"),
+        pytest.param(("restore", "/nowhere.json"), Exit.USAGE, id="no export"),
+        pytest.param(("backfill", "--resume", "--state", "/nowhere"), Exit.USAGE, id="no state"),
+        pytest.param(("replay", "parked", "--yes"), Exit.USAGE, id="no key"),
+        pytest.param(
+            ("replay", "dead-letters", "https://a.blob.core.windows.net/"),
+            Exit.USAGE,
+            id="no container",
+        ),
+        pytest.param(("doctor", "--app-id", "nonsense"), Exit.USAGE, id="no app"),
+        pytest.param(("doctor", "--dead-letter", "never"), Exit.USAGE, id="no destination"),
     ],
 )
 def test_what_was_typed_wrong_is_said(terminal, words, code):
@@ -105,7 +126,8 @@ def test_what_was_typed_wrong_is_said(terminal, words, code):
 
     assert done.exit_code == code
     assert done.stderr
-    assert "Traceback" not in done.output
+    assert isinstance(done.exception, SystemExit)
+    assert "Errno" not in done.stderr
 
 
 def test_azure_that_does_not_answer_is_an_exit_code_of_its_own(terminal):
@@ -185,6 +207,14 @@ def test_what_is_no_list_of_assignments_is_refused(terminal, tmp_path, text):
     assert terminal("import-azure-policy", str(file)).exit_code == Exit.USAGE
 
 
+def test_a_cause_that_no_vm_has_is_answered_with_those_there_are(terminal):
+    counter = Counter()
+    counter.house = terminal.house
+    asyncio.run(_planted(counter))
+
+    assert "Causes there are: " in terminal("coverage", "--cause", "NOPE").stderr
+
+
 def test_lint_says_file_line_and_column_and_fails(terminal, tmp_path):
     good, bad = tmp_path / "good.yaml", tmp_path / "bad.yaml"
     good.write_text(worlds.RULES)
@@ -252,6 +282,23 @@ def test_a_decision_is_shown_first_and_recorded_with_yes(terminal):
     assert before == ()
     assert (decision.kind, decision.by) == (DecisionKind.EXCLUDE, "ann")
     assert [row["by"] for row in rows] == ["ann"]
+
+
+def test_a_decision_about_a_vm_that_nobody_has_seen_is_doubted(terminal):
+    done = terminal("decide", "exclude", VM, "--reason", "retired soon")
+
+    assert done.exit_code == 0, done.output
+    assert "is its id spelled right?" in done.stderr
+
+
+@pytest.mark.parametrize("outcome, code", [(Outcome.SENT, Exit.FOUND), (Outcome.PARKED, Exit.DONE)])
+def test_only_what_is_parked_is_sent_again(terminal, outcome, code):
+    at = terminal.house.clock.now()
+    delivery = Delivery(id="d", kind=Kind.OPENED, route=(), next_at=at, outcome=outcome)
+    notice = Notice(key="x", id="e", opened_at=at, deliveries=(delivery,))
+    asyncio.run(terminal.notices.write(notice, ""))
+
+    assert terminal("notices", "resend", "x").exit_code == code
 
 
 def test_a_snooze_quiets_the_notice(terminal):
@@ -370,6 +417,14 @@ def test_all_three_outputs_say_the_same(output, capsys):
         case Output.TABLE:
             assert "=a" in text
             assert "3" in text
+
+
+@pytest.mark.parametrize("width", [60, 400])
+def test_an_id_can_be_copied_from_any_terminal(monkeypatch, capsys, width):
+    monkeypatch.setattr(printing, "Console", partial(Console, force_terminal=True, width=width))
+    show([{"vm": VM, "state": "Blocked"}], ("vm", "state"), Output.TABLE)
+
+    assert VM in capsys.readouterr().out
 
 
 DECLARED = """
