@@ -41,7 +41,8 @@ def settings() -> Settings:
     if _Process.settings is None:
         _Process.settings = from_environment()
         if _Process.settings.exporter != "none":
-            from shared.adapters.exporters import providers
+            with loading():
+                from shared.adapters.exporters import providers
 
             made = providers(_Process.settings)
             telemetry.install(tracer=made.tracer, meter=made.meter, handler=made.handler)

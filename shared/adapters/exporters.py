@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from opentelemetry.metrics import Meter
 from opentelemetry.sdk._logs import LoggerProvider, LoggingHandler
@@ -24,6 +24,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExporter, SpanExporter
 from opentelemetry.trace import Tracer
 
+from shared.adapters.late_exporters import LateLogs, LateMetrics, LateSpans
 from shared.settings import Settings
 
 if TYPE_CHECKING:
@@ -44,8 +45,8 @@ class Made:
 def providers(settings: Settings) -> Made:
     """Build tracer, meter and log handler that export as the setting says."""
     resource = Resource.create({"service.name": SCOPE})
-    spans, metrics, logs = _exporters(settings)
     tracers = TracerProvider(resource=resource)
+    spans, metrics, logs = _exporters(settings, tracers)
     tracers.add_span_processor(BatchSpanProcessor(spans))
     meters = MeterProvider(
         resource=resource, metric_readers=[PeriodicExportingMetricReader(metrics)]
@@ -59,7 +60,9 @@ def providers(settings: Settings) -> Made:
     )
 
 
-def _exporters(settings: Settings) -> tuple[SpanExporter, MetricExporter, LogRecordExporter]:
+def _exporters(
+    settings: Settings, tracers: TracerProvider
+) -> tuple[SpanExporter, MetricExporter, LogRecordExporter]:
     if settings.exporter == "console":
         return ConsoleSpanExporter(), ConsoleMetricExporter(), ConsoleLogRecordExporter()
     if settings.exporter == "otlp":
@@ -73,18 +76,20 @@ def _exporters(settings: Settings) -> tuple[SpanExporter, MetricExporter, LogRec
             OTLPMetricExporter(endpoint=f"{base}/v1/metrics"),
             OTLPLogExporter(endpoint=f"{base}/v1/logs"),
         )
-    from azure.monitor.opentelemetry.exporter import (
-        AzureMonitorLogExporter,
-        AzureMonitorMetricExporter,
-        AzureMonitorTraceExporter,
+    return (
+        # It asks the process's global provider, if it is told of none; there is none.
+        LateSpans(lambda: _monitor("AzureMonitorTraceExporter", settings, tracer_provider=tracers)),
+        LateMetrics(lambda: _monitor("AzureMonitorMetricExporter", settings)),
+        LateLogs(lambda: _monitor("AzureMonitorLogExporter", settings)),
     )
 
-    target = settings.monitor_connection
-    credential = _credential(settings)
-    return (
-        AzureMonitorTraceExporter(connection_string=target, credential=credential),
-        AzureMonitorMetricExporter(connection_string=target, credential=credential),
-        AzureMonitorLogExporter(connection_string=target, credential=credential),
+
+def _monitor(kind: str, settings: Settings, **more: object) -> Any:
+    """Make one of Azure Monitor's exporters."""
+    from azure.monitor.opentelemetry import exporter
+
+    return getattr(exporter, kind)(
+        connection_string=settings.monitor_connection, credential=_credential(settings), **more
     )
 
 
