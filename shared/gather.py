@@ -10,7 +10,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from shared.domain.decisions import ChangePolicy, Resume, Undelete
 from shared.domain.ids import ArmId, item_of
 from shared.domain.model import (
     DiskFacts,
@@ -110,22 +109,17 @@ async def _items(
     return (*items, asked)
 
 
-async def read_anew(
-    ports: Ports, snapshot: Snapshot, change: ChangePolicy | Resume | Undelete
-) -> Snapshot:
-    """Give the snapshot with the item that is to be changed as Azure has it now.
+async def read_anew(ports: Ports, snapshot: Snapshot, doubted: ProtectedItem) -> Snapshot:
+    """Give the snapshot with an item that is to be changed, and its vault's policies, as they are.
 
-    For a change of policy its vault's policies too: an edit that made the wanted one weaker, or the
-    present one stronger, must be seen before the PUT that would cut recovery points (DESIGN §3.12).
-    They are listed at most once a minute, however many VMs of the vault are to be changed.
+    An edit that made the wanted policy weaker, or the present one stronger, must be seen before the
+    PUT that would cut recovery points (DESIGN §3.12). Policies are listed at most once a minute,
+    however many VMs of the vault are to be changed.
     """
-    vault = change.item.vault
-    known = snapshot.policies
-    if isinstance(change, ChangePolicy):
-        ports.directory.forget(vault)
-        known = {**known, vault.key: await ports.directory.policies(vault)}
-    items = await asked_anew(ports, snapshot.items, change.item)
-    return replace(snapshot, items=items, policies=known)
+    ports.directory.forget(doubted.vault)
+    listed = await ports.directory.policies(doubted.vault)
+    items = await asked_anew(ports, snapshot.items, doubted)
+    return replace(snapshot, items=items, policies={**snapshot.policies, doubted.vault.key: listed})
 
 
 async def asked_anew(

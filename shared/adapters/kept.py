@@ -46,8 +46,8 @@ class Kept[T]:
 
     @property
     def expired(self) -> bool:
-        """Whether there is a value that is too old."""
-        return self.age is not None and self.age >= self._life
+        """Whether there is a value that is too old, and nobody asked for a new one."""
+        return not self._wanted and self.age is not None and self.age >= self._life
 
     async def get(self) -> T:
         """Give the value.

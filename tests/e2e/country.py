@@ -42,10 +42,10 @@ tiers:
   tag: backup-tier
   default: silver
   names:
-    gold: {{standard: [gold]}}
-    silver: {{standard: [silver]}}
-    bronze: {{standard: [bronze]}}
-    hard: {{enhanced: [hard]}}
+    gold: {{standard: [{gold}]}}
+    silver: {{standard: [{silver}]}}
+    bronze: {{standard: [{bronze}]}}
+    hard: {{enhanced: [{hard}]}}
 vaults:
   central: {{tags: {{backup-vault: central}}}}
 default:
@@ -130,11 +130,11 @@ class Country(Town):
 
     # --- what people do ---------------------------------------------------------------------------
 
-    def govern(self, options: str = "", **changes: str) -> None:
-        """Put rules in force; ``changes`` replace words of them."""
-        text = RULES.format(options=options)
-        for old, new in changes.items():
-            text = text.replace(f"[{old}]", f"[{new}]")
+    def govern(self, options: str = "", policies: Mapping[str, str] | None = None) -> None:
+        """Put rules in force; ``policies`` gives tiers another policy than that of their name."""
+        text = RULES.format(
+            options=options, **({name: name for name in DAYS} | dict(policies or {}))
+        )
         self.rules.rules = parse(text, "rules.yaml")
 
     async def create(self, number: int, tier: str = "silver", **changes: Any) -> str:
@@ -252,7 +252,7 @@ class Country(Town):
 
     async def later(self) -> None:
         """Let what people did be shown by Resource Graph and found by a sweep."""
-        await self.play(AFTER_LAG, step=60.0)
+        await self.play(AFTER_LAG, step=120.0)
 
     async def night(self) -> None:
         """Jump over a night of backups."""

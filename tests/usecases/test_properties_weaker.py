@@ -14,7 +14,13 @@ from dataclasses import replace
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    rule,
+    run_state_machine_as_test,
+)
 
 from shared.domain.model import PolicyKind, ProtectionState, Retention
 from shared.domain.records import ChangeKind, DecisionKind, PersonDecision
@@ -281,11 +287,16 @@ class NeverWeaker(RuleBasedStateMachine):
         return self.house.machines.vms[vm.id.key]
 
 
-NeverWeaker.TestCase.settings = settings(
-    max_examples=150,
-    stateful_step_count=40,
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=list(HealthCheck),
-)
-TestNeverWeaker = NeverWeaker.TestCase
+def test_no_sequence_ever_makes_an_item_weaker_without_an_operator_who_names_it(request):
+    """Many short lives here; fewer, over the wire, in `tests/e2e/test_lifecycle_never_weaker.py`."""
+    run_state_machine_as_test(
+        NeverWeaker,
+        settings=settings(
+            max_examples=300 if request.config.getoption("--all-cells") else 40,
+            stateful_step_count=40,
+            deadline=None,
+            derandomize=True,
+            database=None,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )

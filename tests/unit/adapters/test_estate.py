@@ -446,6 +446,9 @@ async def test_a_forgotten_vault_is_read_from_arm_but_not_by_every_vm_of_a_storm
     clock.advance(901)
     assert [p.name for p in await known.policies(VAULT)] == ["old"]  # Graph has caught up by now
 
+    known.forget(VAULT)  # somebody doubts it all the same
+    assert [p.name for p in await known.policies(VAULT)] == ["p"]
+
 
 # --- the index -----------------------------------------------------------------------------------
 
