@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
+from types import MappingProxyType
 
 import msgspec
 
@@ -37,6 +38,7 @@ SOON = timedelta(
 LOOK_EVERY = 10.0  # seconds of our clock between two looks at a wave
 READ_ABREAST = 16
 PAUSED = "paused"
+NOWHERE: Mapping[str, str] = MappingProxyType({})
 
 
 class Fate(StrEnum):
@@ -65,6 +67,15 @@ class Item(msgspec.Struct, kw_only=True):
     ended_at: datetime | None = None
     times: int = 0  # it was sent
     said: str = ""
+    planned: str = ""  # id of the vault it was planned for
+    vault: str = ""  # id of the vault it is in
+
+    @property
+    def elsewhere(self) -> bool:
+        """Tell whether it is in another vault than planned."""
+        return bool(self.planned and self.vault) and ArmId.parse(self.planned) != ArmId.parse(
+            self.vault
+        )
 
 
 class Run(msgspec.Struct, kw_only=True):
@@ -134,8 +145,17 @@ class StateFile:
         beside.replace(self.path)
 
 
-def new_run(vms: Iterable[str], *, now: datetime, by: str, wave: int, threshold: float) -> Run:
-    items = [Item(vm=vm) for vm in dict.fromkeys(vms)]
+def new_run(
+    vms: Iterable[str],
+    *,
+    now: datetime,
+    by: str,
+    wave: int,
+    threshold: float,
+    vaults: Mapping[str, str] = NOWHERE,
+) -> Run:
+    """Begin a run; ``vaults`` says where each VM is planned to go."""
+    items = [Item(vm=vm, planned=vaults.get(vm, "")) for vm in dict.fromkeys(vms)]
     return Run(started_at=now, by=by, wave=wave, threshold=threshold, items=items)
 
 
@@ -206,6 +226,7 @@ def _judge(item: Item, row: Row, now: datetime) -> None:
     if row.claim is not None or row.intent is not None or _waited_for(row) or not seen:
         return
     if row.state in _WELL:
+        item.vault = row.vault
         _end(item, Fate.ENROLLED, row.state, now)
     elif row.state not in _UNDER_WAY:
         codes = ", ".join(finding.code for finding in row.findings[:3])

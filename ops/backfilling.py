@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from ops import backfill, options
+from ops import backfill, options, places
 from ops.backfill import Fate, Run, StateFile
 from ops.printing import Exit, Output, err, say, show
 from ops.rehearsal import Planned, rehearse
@@ -65,6 +65,7 @@ def fill(
                 by=options.person(by),
                 wave=wave,
                 threshold=threshold,
+                vaults={one.vm: one.place for one in planned},
             )
             if not yes:
                 _would(planned, wave, output)
@@ -78,7 +79,10 @@ def fill(
             say(f"{state} exists: --resume goes on with it; remove it to begin anew.")
             return Exit.USAGE
         done = await _carried_on(session, going, file)
-        return _ended(done, file, output)
+        ended = _ended(done, file, output)
+        for line in await places.taken_meanwhile(session.ports, done):
+            say(line)
+        return ended
 
     if resume and not state.exists():
         say(f"There is no {state}: nothing to resume. Begin with: python -m ops backfill --yes")
@@ -158,8 +162,8 @@ def _pausing() -> Iterator[list[int]]:
 
 def _ended(done: Run, file: StateFile, output: Output) -> Exit | None:
     others = [item for item in done.items if item.fate in {Fate.FAILED, Fate.POSTPONED}]
-    if others:
-        rows = [{"vm": item.vm, "fate": item.fate, "said": item.said} for item in others]
+    rows = [{"vm": item.vm, "fate": item.fate.value, "said": item.said} for item in others]
+    if rows := [*rows, *places.said(done)]:
         show(rows, ("vm", "fate", "said"), output)
     say(_counted(done))
     if done.stopped:

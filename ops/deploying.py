@@ -42,7 +42,8 @@ def onboard(
     except ValueError as error:
         raise typer.BadParameter(f"{subscription!r} is no subscription id") from error
     script = (
-        f'eval "$(azd env get-values)"; SERVICE_SUBSCRIPTIONS={wanted} sh {shlex.quote(str(HOOK))}'
+        'set -a; eval "$(azd env get-values)"; set +a; '
+        f"SERVICE_SUBSCRIPTIONS={wanted} sh {shlex.quote(str(HOOK))}"
     )
     typer.echo(script)
     if not yes:

@@ -15,7 +15,7 @@ Settings = Annotated[
     typer.Option(
         "--settings",
         envvar="OPS_SETTINGS",
-        help="Settings of the app, like local.settings.json; the environment wins over it.",
+        help="Settings of the app (docs/ops.md); the environment wins over them.",
     ),
 ]
 Format = Annotated[Output, typer.Option("--output", "-o", help="How to print the answer.")]

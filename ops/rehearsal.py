@@ -49,6 +49,7 @@ class Planned:
     rule: str = ""
     findings: tuple[str, ...] = ()
     why: str = ""
+    place: str = ""  # id of the vault, for those who compare
 
     @property
     def changes(self) -> bool:
@@ -206,10 +207,11 @@ async def _turn(ports: Ports, subscription: str) -> AsyncIterator[None]:
 
 def _planned(ports: Ports, world: Snapshot, verdict: Verdict, *, let_in: bool) -> Planned:
     decision = verdict.decision
-    vault = policy = would = held = ""
+    vault = policy = would = held = place = ""
     match decision:
         case Enroll():
             vault, policy = decision.vault.name, decision.policy.name
+            place = str(decision.vault.id)
         case ChangePolicy() | Resume():
             vault, policy = decision.item.vault.name, decision.policy.name
         case Undelete():
@@ -228,6 +230,7 @@ def _planned(ports: Ports, world: Snapshot, verdict: Verdict, *, let_in: bool) -
         would=would,
         held=held,
         vault=vault,
+        place=place,
         policy=policy,
         rule=verdict.rule,
         findings=tuple(

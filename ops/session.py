@@ -1,7 +1,7 @@
 """One command's way to the service: settings, the operator's login, ports.
 
-Settings are those of the app: from a file (`--settings`, like local.settings.json) and from the
-environment, which wins. The login is whatever azure-identity finds: az, PowerShell, a workload
+Settings are those of the app: from a file (`--settings`: like local.settings.json, or what
+`az functionapp config appsettings list` prints) and from the environment, which wins. The login is whatever azure-identity finds: az, PowerShell, a workload
 identity, a managed identity.
 """
 
@@ -14,14 +14,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from ops.printing import Exit, plain, say
 from shared.errors import AzureFault, BadArmId, BadRules, BadSettings, BadWish
 from shared.ports import Ports
-from shared.settings import Settings, read
+from shared.settings import UNRESOLVED, Settings, read
 from shared.web.desk import Desk
 
 if TYPE_CHECKING:
@@ -57,9 +57,21 @@ def settings_of(file: Path | None) -> Settings:
             raise BadSettings(plain(error)) from error
         except ValueError as error:
             raise BadSettings(f"{file}: {error}") from error
-        given = body.get("Values", body) if isinstance(body, dict) else {}
-        values = {str(name): str(value) for name, value in given.items()}
+        values = _values(body)
     return read({**values, **os.environ})
+
+
+def _values(body: Any) -> dict[str, str]:
+    """Take the settings out of a file; secrets that only the app can read are left out."""
+    match body:
+        case {"Values": dict(given)} | dict(given):
+            pairs = given
+        case list():
+            pairs = {one.get("name"): one.get("value") for one in body if isinstance(one, dict)}
+        case _:
+            pairs = {}
+    texts = {str(name): str(value) for name, value in pairs.items()}
+    return {name: text for name, text in texts.items() if not text.startswith(UNRESOLVED)}
 
 
 @asynccontextmanager

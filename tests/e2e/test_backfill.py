@@ -1,7 +1,8 @@
 """A backfill of VMs that were there before, against the whole service: real worker, storage, ARM.
 
-What `plan` says is what happens; paused, killed and resumed, each VM is enrolled once; a rule that
-became wrong stops it at the threshold. 2,000 VMs with --all-cells, else enough to have waves.
+What `plan` says is what happens, and where others fill a vault meanwhile the run names who went
+elsewhere; paused, killed and resumed, each VM is enrolled once; a rule that became wrong stops it at
+the threshold. 2,000 VMs with --all-cells, else enough to have waves.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from shared.domain.records import Row
 from shared.domain.states import State
 from shared.settings import read
 from simulator.estate import Estate, up_running
+from simulator.seeds import plant
 from tests.e2e.terminal import ended, started
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1800), pytest.mark.asyncio(loop_scope="module")]
@@ -38,6 +40,7 @@ LONG = 1500.0  # real seconds
 # of ARM reads would take minutes.
 PLANNING, WORKING = 8.0, 60.0
 SWEEPS = 4 * 3600  # simulated seconds: a real backfill meets one or two, hours of it would not
+FILLED, VAULT_VMS = "rsv-0", 1000  # the vault that others fill meanwhile, and how
 UNFIT = 3  # VMs that Azure Backup cannot take
 MAIN, LATER = "main", "later"  # values of the tag that chooses what a backfill takes
 
@@ -138,6 +141,24 @@ def group_of(policy: str) -> str:
     )
 
 
+async def others_fill(place: Place) -> None:
+    """Let somebody else fill a vault, once nothing of ours is under way, so that time may jump."""
+    estate = place.estate
+
+    async def settled() -> bool:
+        states = {row.state for row in (await place.rows()).values()}
+        return State.ENROLLING not in states and await estate.quiet("enrollments-backlog")
+
+    for _ in range(10 * int(LONG)):
+        if await settled():
+            break
+        await asyncio.sleep(0.1)
+    theirs = [estates.machine(estates.FIRST_OTHER + n, groups=10) for n in range(VAULT_VMS)]
+    held = [estates.item(estates.vault(FILLED), vm, deleted=False) for vm in theirs]
+    plant(estate.world, {"resources": held})
+    estate.advance(1000)  # the app looks at what the vaults hold every 15 minutes
+
+
 async def test_paused_killed_and_resumed_each_vm_becomes_once_what_was_planned(place, tmp_path):
     file = StateFile(tmp_path / "backfill.json")
     wave = max(len(place.names[MAIN]) // 4, 10)
@@ -152,6 +173,7 @@ async def test_paused_killed_and_resumed_each_vm_becomes_once_what_was_planned(p
     code, _, err = await ended(first)
     assert (code, file.read().stopped) == (Exit.STOPPED, "paused"), err
     paused = done()
+    await others_fill(place)
 
     second = await begun(place, file.path, "--resume")
     await place.estate.wait_until(lambda: done() >= paused + wave, LONG, "another wave has ended")
@@ -160,7 +182,7 @@ async def test_paused_killed_and_resumed_each_vm_becomes_once_what_was_planned(p
     killed = done()
     assert wave <= paused < killed < len(place.names[MAIN])
 
-    code, _, err = await ended(await begun(place, file.path, "--resume"), LONG)
+    code, out, err = await ended(await begun(place, file.path, "--resume", "-o", "json"), LONG)
     items = file.read().items
     rows = await place.rows()
 
@@ -172,9 +194,17 @@ async def test_paused_killed_and_resumed_each_vm_becomes_once_what_was_planned(p
     for name in place.names[MAIN]:
         assert place.plan[name]["decision"] == "Enroll"
         assert group_of(rows[name].policy) == group_of(place.plan[name]["policy"])
-    assert Counter(ArmId.parse(rows[name].vault).name for name in place.names[MAIN]) == Counter(
-        place.plan[name]["vault"] for name in place.names[MAIN]
-    )  # nobody else takes places here; ties go by a hash of the VM's id, not by the order
+    named = {ArmId.parse(line["vm"]).name: line["said"] for line in json.loads(out)}
+    otherwise = {
+        name: f"in {vault}, planned for {planned}"
+        for name in place.names[MAIN]
+        if (vault := ArmId.parse(rows[name].vault).name) != (planned := place.plan[name]["vault"])
+    }
+    assert named == otherwise  # ties go by a hash of the VM's id, not by the order
+    assert {place.plan[name]["vault"] for name in named} == {FILLED}
+    told = " ".join(err.split())
+    assert f"{len(named)} VMs were planned for {FILLED} and are in another vault" in told
+    assert "its places were taken meanwhile" in told
     for name, line in place.plan.items():
         if line["decision"] == "Block":
             assert rows[name].state is State.BLOCKED

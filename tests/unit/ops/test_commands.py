@@ -7,13 +7,14 @@ import csv
 import io
 import json
 from functools import partial
+from uuid import UUID
 
 import click
 import pytest
 import typer
 from rich.console import Console
 
-from ops import cli, printing
+from ops import cli, printing, session
 from ops.printing import Exit, Output, cell, show
 from shared.domain.deliveries import Delivery, Kind, Outcome
 from shared.domain.messages import Cause, WorkItem, encode
@@ -151,6 +152,25 @@ def test_settings_that_cannot_be_used_are_named(tmp_path, monkeypatch):
     assert done.exit_code == Exit.UNREACHABLE
     assert "TENANT_ID must be set" in done.stderr
     assert "MODE is 'sometimes'" in done.stderr
+
+
+def test_settings_of_the_app_are_taken_as_azure_lists_them(tmp_path, monkeypatch):
+    for name in ("TENANT_ID", "RULES_URI", "AzureWebJobsStorage", "SMTP_URL"):
+        monkeypatch.delenv(name, raising=False)
+    given = {
+        "TENANT_ID": str(UUID(int=1)),
+        "RULES_URI": "rules.yaml",
+        "AzureWebJobsStorage": "UseDevelopmentStorage=true",
+        "SMTP_URL": "@Microsoft.KeyVault(VaultName=kv;SecretName=smtp-url)",
+    }
+    file = tmp_path / "app-settings.json"
+    file.write_text(
+        json.dumps(
+            [{"name": n, "slotSetting": False, "value": value} for n, value in given.items()]
+        )
+    )
+
+    assert session.settings_of(file).rules_uri == "rules.yaml"
 
 
 def test_coverage_tells_the_numbers_of_the_page(terminal):
