@@ -37,8 +37,9 @@ $(CHROMIUM):
 demo: setup ## Plays the main job: VMs are created, enrolled, or their owners told why not
 	@$(BIN)/python -m demo $(if $(JSON),--json $(JSON)) $(ARGS)
 
-up: setup ## Runs the simulated Azure with the app in it, to play with
-	@$(BIN)/python -m simulator up $(ARGS)
+up: setup ## Keeps the demo's Azure running with the app in it, to play with
+	@mkdir -p build/up && $(BIN)/python -m demo.scenario > build/up/seed.json
+	@$(BIN)/python -m simulator up --seed build/up/seed.json --rules demo/rules.yaml --speed 10 --ready build/up/ready.json --env build/up/env --set LOCAL_SIGN_IN=simulated $(ARGS)
 
 test: setup $(CHROMIUM) ## Runs the tests (under five minutes)
 	@COLUMNS=400 $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile $(ARGS)

@@ -58,7 +58,14 @@ def main() -> int:
     parser.add_argument(
         "--rules", type=Path, default=HERE / "rules.yaml", help="another rules file"
     )
-    parser.add_argument("--workers", type=int, default=2, help="instances of the app")
+    parser.add_argument(
+        "--workers",
+        type=int,
+        choices=range(1, 65),
+        metavar="N",
+        default=2,
+        help="instances of the app",
+    )
     parser.add_argument("--out", type=Path, default=Path("build/demo"), help="cards and mails")
     options = parser.parse_args()
     console = Console()

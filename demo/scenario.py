@@ -5,6 +5,8 @@ Plain data in the simulator's seed format (docs/simulator.md). Nothing here know
 
 from __future__ import annotations
 
+import json
+import sys
 from typing import Any
 
 Body = dict[str, Any]
@@ -36,6 +38,11 @@ def seed() -> Body:
             "eventgrid.reorder": 4,
         },
     }
+
+
+def main() -> None:
+    """Print the seed."""
+    sys.stdout.write(json.dumps(seed()) + "\n")
 
 
 def vm_name(number: int) -> str:
@@ -344,3 +351,7 @@ def _throttle() -> Body:
             "headers": {"Retry-After": "324"},
         },
     }
+
+
+if __name__ == "__main__":
+    main()

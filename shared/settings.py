@@ -91,7 +91,7 @@ def _entry(name: str, default: str | None, text: str, *, secret: bool = False) -
 # fmt: off
 TABLE: tuple[Entry, ...] = (
     _entry("TENANT_ID", None, "Entra tenant; one deployment serves one."),
-    _entry("SUBSCRIPTIONS", "", "Subscription ids, comma separated; empty: every one the identity can read."),
+    _entry("SUBSCRIPTIONS", "", "Subscription ids, comma separated; empty or all: every one the identity can read."),
     _entry("MODE", "observe", "observe decides and reports, changes nothing; enforce enrolls."),
     _entry("ENROLL_SINCE", "9999-12-31T00:00:00Z", "In enforce, VMs created before this UTC time are touched only by backfill."),
     _entry("RULES_URI", None, "The rules file: a blob URL, or a path on a laptop."),
@@ -168,7 +168,7 @@ def read(environment: Mapping[str, str]) -> Settings:
     settings = Settings(
         cloud=cloud,
         tenant_id=reader.parsed("TENANT_ID", _guid),
-        subscriptions=reader.parsed("SUBSCRIPTIONS", _guids),
+        subscriptions=reader.parsed("SUBSCRIPTIONS", _scope),
         mode=reader.parsed("MODE", _mode),
         enroll_since=reader.parsed("ENROLL_SINCE", _instant),
         rules_uri=reader.text("RULES_URI"),
@@ -210,7 +210,7 @@ def read(environment: Mapping[str, str]) -> Settings:
     return settings
 
 
-_UNRESOLVED = "@Microsoft.KeyVault("
+UNRESOLVED = "@Microsoft.KeyVault("
 _STORES = ("queue", "table", "blob")
 
 
@@ -248,7 +248,7 @@ class _Reader:
     def text(self, name: str) -> str:
         entry = self._entries[name]
         value = self._environment.get(name, "").strip()
-        if value.startswith(_UNRESOLVED):
+        if value.startswith(UNRESOLVED):
             self.refuse(
                 name,
                 "is a Key Vault reference that the platform could not resolve: check the secret's "
@@ -288,6 +288,10 @@ def _guid(text: str) -> str:
 
 def _guids(text: str) -> tuple[str, ...]:
     return tuple(_guid(word.strip()) for word in text.split(",") if word.strip())
+
+
+def _scope(text: str) -> tuple[str, ...]:
+    return () if text.lower() == "all" else _guids(text)
 
 
 def _instant(text: str) -> datetime:

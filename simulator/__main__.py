@@ -22,10 +22,10 @@ ROOT = Path(__file__).resolve().parents[1]
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; 0 when it ended as it should, 2 when it was asked wrongly."""
     options = _parser().parse_args(arguments)
-    ready: Path | None = getattr(options, "ready", None)
+    told = [file for name in ("ready", "env") if (file := getattr(options, name, None)) is not None]
     try:
-        if ready is not None:
-            ready.unlink(missing_ok=True)  # an earlier run's would be believed
+        for file in told:
+            file.unlink(missing_ok=True)  # an earlier run's would be believed
         match options.command:
             case "serve":
                 return asyncio.run(serve(options))
@@ -39,8 +39,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"simulator: {wrong}", file=sys.stderr)
         return 2
     finally:
-        if ready is not None and ready.is_file():
-            ready.unlink()
+        for file in told:
+            if file.is_file():
+                file.unlink()
 
 
 async def serve(options: argparse.Namespace) -> int:
@@ -105,6 +106,7 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--start", type=_moment, default=START, help="simulated start (ISO)")
     upping.add_argument("--workers", type=_workers, default=1, help="worker processes")
     upping.add_argument("--app", type=Path, default=ROOT, help="folder with function_app.py")
+    upping.add_argument("--env", type=Path, help="the app's settings, written for a shell: . FILE")
     upping.add_argument("--rules", type=_file, help="rules file given to the app")
     upping.add_argument(
         "--set", action="append", default=[], metavar="NAME=VALUE", help="an app setting"

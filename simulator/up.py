@@ -3,8 +3,10 @@
 import argparse
 import asyncio
 import contextlib
+import shlex
 import sys
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 from simulator.__main__ import announce, read_seed, stop_signal
 from simulator.azurite import AzuriteMissing
@@ -42,12 +44,28 @@ async def up(options: argparse.Namespace) -> int:
             for listed in estate.fleet.reported():
                 print(f"simulator: host.json: {listed}", file=sys.stderr)
             announce(estate.ready(), options.ready)
+            if options.env is not None:
+                _export(estate, options.env)
             async with troubles_told(estate):
                 await stop.wait()
     except (AzuriteMissing, UnstartableApp) as missing:
         print(f"simulator: {missing}", file=sys.stderr)
         return 1
     return 0
+
+
+def _export(estate: Estate, file: Path) -> None:
+    """Write the app's settings for a shell, and say what they are good for."""
+    settings = {**estate.settings, "PAGE_URL": estate.url}
+    lines = [f"export {name}={shlex.quote(value)}\n" for name, value in settings.items()]
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text("".join(lines))
+    for line in (
+        f"coverage page: {estate.url}/api/coverage",
+        f"what owners receive: {estate.control}/_sim/inbox",
+        f"operator's command line, in another shell: . {file}; python -m ops coverage",
+    ):
+        print(f"simulator: {line}", file=sys.stderr, flush=True)
 
 
 @contextlib.asynccontextmanager

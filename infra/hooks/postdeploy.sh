@@ -1,7 +1,7 @@
 #!/bin/sh
 # Stage 2, run by azd after the code is deployed: role and event subscriptions in every subscription
 # in scope, the rules file, and what only a person may do. Safe to run again. Its settings are the
-# outputs of stage 1; by hand: `eval "$(azd env get-values)"; sh infra/hooks/postdeploy.sh`.
+# outputs of stage 1, which `azd hooks run postdeploy` hands it.
 set -eu
 
 : "${SERVICE_APP_ID:?run azd provision first, or set the outputs of infra/main.bicep}"

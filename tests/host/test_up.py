@@ -98,9 +98,12 @@ async def test_up_writes_where_everything_is_and_stops_cleanly_on_sigterm(tmp_pa
         "@app.event_grid_trigger(arg_name='event')\n"
         "def on_vm_event(event: str) -> None: ...\n"
     )
-    program, ready = await started(tmp_path, "--app", str(app), "--workers", "2", "--speed", "10")
+    exports = tmp_path / "env"
+    program, ready = await started(
+        tmp_path, "--app", str(app), "--workers", "2", "--speed", "10", "--env", str(exports)
+    )
     ends = time.monotonic() + 30
-    while not ready.exists():
+    while not exports.exists():
         assert time.monotonic() < ends
         assert program.returncode is None, (await program.stderr.read()).decode()
         await asyncio.sleep(0.05)
@@ -113,11 +116,15 @@ async def test_up_writes_where_everything_is_and_stops_cleanly_on_sigterm(tmp_pa
         url = f"{told['control']}/_sim/host"
         async with http.get(url) as answer:
             pids = [one["pid"] for one in (await answer.json())["instances"]]
+    shell = f'. {exports}; echo "$PAGE_URL $AZURE_CLOUD_ARM_ENDPOINT"'
+    heard = await asyncio.create_subprocess_exec("sh", "-c", shell, stdout=asyncio.subprocess.PIPE)
+    assert (await heard.communicate())[0].decode() == f"{told['host']['url']} {told['arm']}\n"
     program.send_signal(signal.SIGTERM)
     _, errors = await asyncio.wait_for(program.communicate(), 20)
-    assert (program.returncode, errors.decode()) == (
-        0, "simulator: host.json: surprise is unknown\n",
-    )  # fmt: skip
+    said = errors.decode().splitlines()
+    assert (program.returncode, said[0]) == (0, "simulator: host.json: surprise is unknown")
+    assert f". {exports}; python -m ops coverage" in said[-1]
+    assert not exports.exists()
     for pid in pids:
         with pytest.raises(ProcessLookupError):
             os.kill(pid, 0)

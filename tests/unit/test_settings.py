@@ -24,6 +24,11 @@ def test_a_new_deployment_observes():
     assert read(GOOD).mode is Mode.OBSERVE
 
 
+@pytest.mark.parametrize("text", ["", "all"])
+def test_nothing_named_is_every_subscription(text):
+    assert read({**GOOD, "SUBSCRIPTIONS": text}).subscriptions == ()
+
+
 def test_everything_that_is_missing_is_named_at_once():
     with pytest.raises(BadSettings) as caught:
         read({})
