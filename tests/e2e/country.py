@@ -32,7 +32,8 @@ VM_TYPE = "Microsoft.Compute/virtualMachines"
 OPERATOR = "ops@contoso.example"
 #: Days kept by each policy of a vault; "hard" is Enhanced.
 DAYS = {"gold": 90, "silver": 30, "bronze": 7, "hard": 90}
-AFTER_LAG = 3600.0  # Resource Graph has seen it, the index is new, a sweep has passed
+AFTER_LAG = 2400.0  # Resource Graph has seen it, and the index is old
+A_SWEEP = 1200.0  # with it an hour in all
 NIGHT = 23 * 3600.0  # with the hour after it, a day
 ACTIVE = frozenset({Protection.IR_PENDING, Protection.PROTECTED, Protection.ERROR})
 
@@ -252,7 +253,8 @@ class Country(Town):
 
     async def later(self) -> None:
         """Let what people did be shown by Resource Graph and found by a sweep."""
-        await self.play(AFTER_LAG, step=120.0)
+        self.advance(AFTER_LAG)
+        await self.play(A_SWEEP, step=60.0)
 
     async def night(self) -> None:
         """Jump over a night of backups."""
