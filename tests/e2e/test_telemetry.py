@@ -4,56 +4,17 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from contextlib import asynccontextmanager
 from datetime import datetime
 from pathlib import Path
 
 import pytest
-from aiohttp import web
-from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 
 from demo import scenario
 from simulator.estate import up_running
+from tests.e2e.collector import collecting
 
 ROOT = Path(__file__).parents[2]
 FLAGS = ("PYTHON_ENABLE_OPENTELEMETRY", "PYTHON_APPLICATIONINSIGHTS_ENABLE_TELEMETRY")
-
-
-class Collector:
-    """Takes OTLP over HTTP; keeps the bodies and attributes of log records."""
-
-    def __init__(self) -> None:
-        self.lines: list[tuple[str, dict[str, str]]] = []
-
-    async def logs(self, request: web.Request) -> web.Response:
-        sent = ExportLogsServiceRequest.FromString(await request.read())
-        for resource in sent.resource_logs:
-            for scope in resource.scope_logs:
-                for record in scope.log_records:
-                    fields = {one.key: one.value.string_value for one in record.attributes}
-                    self.lines.append((record.body.string_value, fields))
-        return web.Response(content_type="application/x-protobuf")
-
-    async def other(self, request: web.Request) -> web.Response:
-        await request.read()
-        return web.Response(content_type="application/x-protobuf")
-
-
-@asynccontextmanager
-async def collecting():
-    collector = Collector()
-    app = web.Application()
-    app.router.add_post("/v1/logs", collector.logs)
-    app.router.add_post("/{rest:.*}", collector.other)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    port = site._server.sockets[0].getsockname()[1]
-    try:
-        yield collector, f"http://127.0.0.1:{port}"
-    finally:
-        await runner.cleanup()
 
 
 @pytest.mark.e2e
