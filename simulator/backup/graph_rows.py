@@ -4,7 +4,7 @@ The vendor's sample reads ``currentProtectionState`` and ``dataSourceInfo``; oth
 REST names (facts §4.5a), so rows carry both. Rows of the past are kept, for readers that lag.
 """
 
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -77,6 +77,7 @@ class RowHistory:
     def __init__(self, state: BackupState) -> None:
         self._state = state
         self._rows: dict[str, tuple[str, str, _Versions]] = {}
+        self._policies: defaultdict[str, set[str]] = defaultdict(set)  # ever seen, by vault
         state.changed.append(self.note)
 
     def note(self, vault: Vault, item_key: str | None) -> None:
@@ -88,10 +89,10 @@ class RowHistory:
                 row = _row(self._state, vault, body, POLICY_TYPE) if present else None
                 key = f"{vault.key}/backuppolicies/{policy.key}"
                 self._keep(vault, POLICY_TYPE, key, row, policy.changed_at)
-            known = f"{vault.key}/backuppolicies/"
-            for key in [key for key in self._rows if key.startswith(known)]:
-                if key.removeprefix(known) not in vault.policies:
-                    self._keep(vault, POLICY_TYPE, key, None, self._state.now())
+            for gone in self._policies[vault.key] - vault.policies.keys():
+                key = f"{vault.key}/backuppolicies/{gone}"
+                self._keep(vault, POLICY_TYPE, key, None, self._state.now())
+            self._policies[vault.key].update(vault.policies)
             return
         item = vault.items.get(item_key)
         shown = present and item is not None and item.visible
