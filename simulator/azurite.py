@@ -1,4 +1,7 @@
-"""The storage emulator of the laptop: the project's pinned Azurite, in memory, on free ports."""
+"""The storage emulator of the laptop: the project's pinned Azurite, on free ports.
+
+It keeps everything in memory, or in a folder: then it can be stopped and started again.
+"""
 
 import asyncio
 import contextlib
@@ -40,9 +43,14 @@ class Azurite:
     """A running emulator. Use as ``async with Azurite() as azurite``."""
 
     def __init__(
-        self, tls: Certificate | None = None, *, accounts: Sequence[str] = (EMULATOR_ACCOUNT,)
+        self,
+        tls: Certificate | None = None,
+        *,
+        accounts: Sequence[str] = (EMULATOR_ACCOUNT,),
+        folder: Path | None = None,
     ) -> None:
         self._tls = tls
+        self._folder = folder
         self._accounts = tuple(accounts)
         self._program: asyncio.subprocess.Process | None = None
         self._reading: asyncio.Task[None] | None = None
@@ -71,6 +79,14 @@ class Azurite:
         )
 
     async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self.stop()
+
+    async def start(self) -> None:
+        """Start the program, on the ports it had before if it was stopped."""
         if shutil.which("node") is None:
             raise AzuriteMissing(
                 "node is missing, which runs Azurite, the storage emulator: install Node 20"
@@ -78,9 +94,9 @@ class Azurite:
             )
         if not PROGRAM.exists():
             raise AzuriteMissing(f"Azurite, the storage emulator, is not in {PROGRAM}: make setup")
-        flags: list[str] = []
+        flags = ["--location", str(self._folder)] if self._folder else ["--inMemoryPersistence"]
         if self._tls:
-            flags = [
+            flags += [
                 "--oauth", "basic", "--cert", str(self._tls.certificate), "--key", str(self._tls.key),
             ]  # fmt: skip
         self._program = await asyncio.create_subprocess_exec(
@@ -89,10 +105,9 @@ class Azurite:
             LEASH,
             str(PROGRAM),
             "--silent",
-            "--inMemoryPersistence",
             "--skipApiVersionCheck",
             "--disableTelemetry",
-            *(f"--{service}Port=0" for service in ("blob", "queue", "table")),
+            *(f"--{one}Port={self.ports.get(one, 0)}" for one in ("blob", "queue", "table")),
             *flags,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
@@ -107,14 +122,14 @@ class Azurite:
             async with asyncio.timeout(START_PATIENCE):
                 await self._until_listening()
         except BaseException as fault:
-            await self.__aexit__()
+            await self.stop()
             if isinstance(fault, TimeoutError):
                 raise AzuriteMissing("Azurite did not start in time") from fault
             raise
         self._reading = asyncio.create_task(self._drain())
-        return self
 
-    async def __aexit__(self, *exc: object) -> None:
+    async def stop(self) -> None:
+        """End the program; what it keeps in a folder stays."""
         if self._program is None:
             return
         for sent in (signal.SIGTERM, signal.SIGKILL):
@@ -129,14 +144,15 @@ class Azurite:
             await asyncio.wait({self._reading})
 
     async def _until_listening(self) -> None:
-        said = b""
-        while len(self.ports) < 3:
+        said, ports = b"", dict[str, int]()
+        while len(ports) < 3:
             line = await self._line()
             if not line:
                 raise AzuriteMissing(f"Azurite ended at once: {said.decode(errors='replace')}")
             said += line
             for service, port in LISTENING.findall(line):
-                self.ports[service.decode().lower()] = int(port)
+                ports[service.decode().lower()] = int(port)
+        self.ports = ports
 
     async def _drain(self) -> None:
         while await self._line():

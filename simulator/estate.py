@@ -210,6 +210,7 @@ async def up_running(
     log: Path | None = None,
     grants: Sequence[str] = role.FEATURES,
     cloud_channels: bool = False,
+    storage_folder: Path | None = None,
 ) -> AsyncIterator[Estate]:
     """Run everything until the block ends.
 
@@ -217,7 +218,7 @@ async def up_running(
     :mod:`simulator.host.probe`); ``log`` takes what instances write to stdout and stderr.
     The app's identity has these blocks of the service's role and no more, unless the seed assigns
     roles itself. ``cloud_channels`` adds mail through Communication Services, before SMTP, and a
-    topic for outcomes.
+    topic for outcomes. With a ``storage_folder`` the storage emulator can be stopped and started.
     """
     if speed > FASTEST:
         raise ValueError(f"at most {FASTEST:g}x: storage hides messages in real, whole seconds")
@@ -229,7 +230,7 @@ async def up_running(
         )
         if not any(True for _ in sim.world.list(type=ASSIGNMENT)):
             role.grant(sim.world, sim.identity["principalId"], role.actions(grants))
-        azurite = await stack.enter_async_context(Azurite())
+        azurite = await stack.enter_async_context(Azurite(folder=storage_folder))
         told = {**app_settings(sim, azurite, rules, workers), **(settings or {})}
         if cloud_channels:
             told |= {"ACS_ENDPOINT": sim.arm_url, "TOPIC_ENDPOINT": sim.arm_url + TOPIC_PATH}
