@@ -24,7 +24,7 @@ from tests.infra.bicep import ROOT
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
 MARK = "# needs Azure"
 OURS = ("make", "python")
-AZURES = ("az", "azd", "sh", "eval")
+AZURES = ("az", "azd", "sh", "set", "export")
 PLAIN = {"export", "make test-all"}  # the latter is the suite itself, with every cell
 AZ = ROOT / ".venv-az" / "bin" / "az"
 
@@ -49,6 +49,7 @@ RUN_BY = {
     "python -m tests.conformance.az": "tests/conformance/test_infidelities.py",
     "python -m tests.infra.scan": ".ci/run",
     "python -m ops backfill": "tests/e2e/test_backfill.py",
+    "python -m ops coverage": "tests/unit/ops/test_commands.py",
     "python -m ops plan": "tests/e2e/test_page_and_ops.py",
     "python -m ops doctor": "tests/e2e/test_page_and_ops.py",
     "python -m ops decide": "tests/unit/ops/test_commands.py",
