@@ -6,12 +6,14 @@ can be seen (without a role Resource Graph hides rows and says nothing), and aft
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 
-from shared.domain.records import SweepMark
-from shared.ports import Ports
+from msgspec.structs import replace
 
-FOUND_NEW = "looked: new"  # VMs of a walk that the ledger did not know
+from shared.domain.records import SweepMark, Walk
+from shared.ports import Ports, SeenVm
+
 _EVERY, _AGAIN = timedelta(days=1), timedelta(hours=1)  # the latter while one cannot be seen
 _NOTE = "onboarding-due"
 
@@ -40,20 +42,33 @@ async def visible(ports: Ports, now: datetime) -> None:
     await ports.ledger.note(_NOTE, (now + (_AGAIN if missing else _EVERY)).isoformat())
 
 
+def noticed(walk: Walk, unknown: Iterable[SeenVm], before: SweepMark | None) -> Walk:
+    """Count the VMs of a page that the ledger does not know, each in one walk only.
+
+    While Azure throttles us, a VM can wait for its look from one walk to the next, announced or
+    not. So only those count that are younger than all that an earlier walk has found.
+    """
+    since = before.newest if before is not None else None
+    fresh = [vm for vm in unknown if not (since and vm.created and vm.created <= since)]
+    born = [vm.created for vm in fresh if vm.created]
+    newest = max([*born, *filter(None, (since, walk.newest))], default=None)
+    return replace(walk, unannounced=walk.unannounced + len(fresh), newest=newest)
+
+
 async def announced(ports: Ports, before: SweepMark | None, mark: SweepMark) -> None:
     """Tell the operators when walk after walk finds VMs that no event announced."""
     if before is None or before.suspicious or mark.finished_at is None:
         return  # whatever was there before the service is new to the first walk
     code = f"EVENTS_MISSING {mark.subscription}"
-    found, earlier = mark.counts.get(FOUND_NEW, 0), before.counts.get(FOUND_NEW, 0)
-    if found and earlier:
+    if mark.unannounced and before.unannounced:
         await ports.notices.tell_operators(
             code,
             "Sweeps find VMs that no event announced, so they are enrolled minutes late. Is the "
             f"event subscription there? python -m ops onboard {mark.subscription} shows what is "
             "missing.",
-            f"{earlier} and {found} VMs in the two latest sweeps of {mark.subscription}",
+            f"{before.unannounced} and {mark.unannounced} VMs in the two latest sweeps of "
+            f"{mark.subscription}",
             mark.finished_at,
         )
-    elif not found and not earlier:
+    elif not mark.unannounced and not before.unannounced:
         await ports.notices.operators_clear(code, mark.finished_at)

@@ -157,6 +157,7 @@ async def _page(
     cursor = shown.cursor
     seen, absent = walk.seen, walk.absent
     protected: list[tuple[Row, ProtectedItem]] = []
+    unknown: list[SeenVm] = []
     of = _by_vm(items)
     for key in sorted({*vms, *rows, *of}):
         if len(wanted) >= room:
@@ -166,6 +167,8 @@ async def _page(
         seen += vm is not None
         if row is not None:
             counts[row.state.value] += 1
+        elif vm is not None:
+            unknown.append(vm)
         look, why = _look(vm, row, mine, rules.version, now)
         if why:
             counts[f"looked: {why}"] += 1
@@ -179,7 +182,7 @@ async def _page(
     await abreast(_recovery_point(ports, row, item, now) for row, item in protected)
     await abreast(_enqueue(ports, vm, now) for vm in wanted)
     walk = replace(
-        walk,
+        onboarding.noticed(walk, unknown, before),
         cursor=cursor,
         seen=seen,
         absent=absent,
@@ -268,12 +271,14 @@ async def _finished(ports: Ports, page: SweepPage, walk: Walk, before: SweepMark
         vms=walk.seen,
         enqueued=walk.enqueued,
         counts=walk.counts,
+        unannounced=walk.unannounced,
+        newest=walk.newest,
     )
     await onboarding.announced(ports, before, mark)
     await ports.ledger.put_sweep(mark)
     await ports.notices.operators_clear(f"SWEEP_SUSPICIOUS {page.subscription}", now)
     telemetry.count("enrollment.sweeps")
-    telemetry.count("enrollment.swept_new", walk.counts.get(onboarding.FOUND_NEW, 0))
+    telemetry.count("enrollment.swept_new", walk.unannounced)
     telemetry.wide("sweep.finished", subscription=page.subscription, vms=walk.seen, **walk.counts)
 
 

@@ -205,6 +205,8 @@ class Walk(msgspec.Struct, frozen=True, kw_only=True):
     absent: int = 0  # rows without a VM
     enqueued: int = 0
     counts: dict[str, int] = {}
+    unannounced: int = 0  # VMs that the ledger does not know, younger than all found before
+    newest: datetime | None = None  # when the youngest of all VMs found so was created
     ended: bool = False
 
 
@@ -220,3 +222,5 @@ class SweepMark(msgspec.Struct, frozen=True, kw_only=True):
     enqueued: int = 0
     suspicious: str = ""  # why nothing was acted on, if so
     counts: dict[str, int] = {}  # state -> VMs, and more
+    unannounced: int = 0  # as in the walk
+    newest: datetime | None = None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from tests.unit.domain import worlds
@@ -41,7 +43,7 @@ async def test_it_is_looked_for_once_a_day(house):
 async def created(house: House, *names: str) -> None:
     """VMs appear and no event says so; a sweep passes by."""
     for name in names:
-        house.machines.add(worlds.vm(name=name))
+        house.machines.add(replace(worlds.vm(name=name), created=house.clock.now()))
     await house.play(1000, step=20)
 
 
@@ -57,4 +59,16 @@ async def test_vms_that_only_sweeps_find_mean_that_events_do_not_come(house):
 
     await created(house)
     await created(house)
+    assert SILENT not in house.notices.operators
+
+
+async def test_vms_that_wait_for_their_look_from_sweep_to_sweep_are_no_missing_events(house):
+    await created(house, "old-1", "old-2")
+    await created(house)
+    house.listened = tuple(one for one in house.listened if not one.startswith("enrollments"))
+
+    await created(house, "new-1", "new-2")
+    await created(house)
+    await created(house)
+
     assert SILENT not in house.notices.operators
