@@ -47,12 +47,14 @@ class TownClock:
 
     def __init__(self, sim: Simulator) -> None:
         self._sim = sim
+        self.paused = 0.0  # simulated seconds that the product has chosen to wait
 
     def now(self) -> datetime:
         return self._sim.world.clock.now()
 
     def real_seconds(self, delay: float) -> float:
         """Let a wait of the product's be over at once, and so much later."""
+        self.paused += delay
         self.advance(delay)
         return 0.0
 
@@ -100,7 +102,7 @@ class Town(Mortal):
         self.post.restart()
         self.notices = self.post.notifier
         self.slow_wire = False  # answers are ordered that take their time
-        self.longest = 0.0  # simulated seconds that an invocation took
+        self.longest_pause = 0.0  # simulated seconds that an invocation chose to wait
         self.rules.rules = parse(estates.RULES.read_text(encoding="utf-8"), str(estates.RULES))
         self._lives: list[Foundation] = []
         self._begin()
@@ -139,14 +141,19 @@ class Town(Mortal):
 
     async def invoke(self, function: str, work: Awaitable[object]) -> object:
         """Run one invocation; time moves only if it waits for it."""
-        began = self.clock.now()
+        paused = self.clock.paused
         running = asyncio.create_task(super().invoke(function, work))
         while self.slow_wire and not (await asyncio.wait({running}, timeout=NAP))[0]:
             self.clock.advance(10.0)
         try:
             return await running
         finally:
-            self.longest = max(self.longest, (self.clock.now() - began).total_seconds())
+            self.longest_pause = max(self.longest_pause, self.clock.paused - paused)
+
+    @property
+    def life(self) -> Foundation:
+        """What the process of now was made of."""
+        return self._lives[-1]
 
     async def close(self) -> None:
         await self.bury()
