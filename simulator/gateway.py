@@ -60,6 +60,8 @@ class Gateway:
         self.faults = Faults(world)
         #: the name of the fault the last answer was ordered to have, if any
         self.last_fault = ""
+        #: the right that the last request asked for, if it has a route
+        self.last_action = ""
 
     def answer(self, incoming: Incoming) -> Reply:
         """Answer one request; never raises for what a client did."""
@@ -90,6 +92,7 @@ class Gateway:
             code = _code_of(reply.body)
         route = match.route if match else None
         self.last_fault = fault
+        self.last_action = route.action if route else ""
         log = world.calls
         log.add(
             LoggedCall(

@@ -6,8 +6,56 @@ import os
 import random
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from tests.conformance.rights import Rights, granted, listen, missing, unused, whole
+
+RIGHTS = pytest.StashKey[Rights]()
+WRONG = pytest.StashKey[list[str]]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Note which rights the service uses, in this process and, with -n, in its workers."""
+    config.stash[RIGHTS] = Rights()
+    config.add_cleanup(listen(config.stash[RIGHTS]))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Name the test before its fixtures ask for anything."""
+    item.config.stash[RIGHTS].test = item.nodeid
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any, error: object) -> None:
+    """Take over what a worker that ended well has noted."""
+    for action, test in node.workeroutput.get("rights", {}).items() if error is None else ():
+        node.config.stash[RIGHTS].used.setdefault(action, test)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Hold the rights that were used against the role, in both directions after a whole run."""
+    config = session.config
+    used = config.stash[RIGHTS].used
+    if hasattr(config, "workeroutput"):
+        config.workeroutput["rights"] = used
+        return
+    wrong = [f"{said} ({used[said.split()[-1]]})" for said in missing(used, granted())]
+    if exitstatus == pytest.ExitCode.OK and whole(config):
+        wrong += unused(used, granted())
+    if wrong and exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+    config.stash[WRONG] = wrong
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    for said in config.stash.get(WRONG, []):
+        terminalreporter.write_line(f"FAILED rights: {said}", red=True)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
