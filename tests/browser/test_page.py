@@ -319,5 +319,8 @@ def test_screenshots(page: Page, site, name, media, size):
         page.screenshot(path=shot, full_page=True)
         assert shot.stat().st_size > 10_000
     if name == "print":
+        page.goto(at(site, ""))
+        expect(page.get_by_role("search")).not_to_be_visible()
+        page.goto(at(site, "/vm?id=VM"))
         expect(page.get_by_role("group", name="Actions")).not_to_be_visible()
         expect(page.get_by_role("button", name="Sign out")).not_to_be_visible()
