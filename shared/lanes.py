@@ -39,15 +39,17 @@ class Lanes:
 
         def step(lane: Lane | None) -> Lane:
             nonlocal leaves
-            lane = lane or digests.opened(delivery.route, now, notice.language)
+            known = lane or digests.opened(delivery.route, now, notice.language)
             leaves = not digests.crowded(
-                lane, delivery.topic, max(waiting, 1), now=now, limits=self._limits
+                known, delivery.topic, max(waiting, 1), now=now, limits=self._limits
             )
             if leaves:
-                lane = digests.counted(lane, delivery.topic, now=now, limits=self._limits)
+                after = digests.counted(known, delivery.topic, now=now, limits=self._limits)
             else:
-                lane = digests.gathering(lane, now=now, limits=self._limits)
-            return _with_due(replace(lane, trace=notice.trace))
+                after = digests.gathering(known, now=now, limits=self._limits)
+            if after is lane:  # a crowd that waits for its digest writes nothing, so never collides
+                return lane
+            return _with_due(replace(after, trace=notice.trace))
 
         await self._outbox.change(Lane, delivery.lane, step, now)
         if leaves:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from shared.domain.deliveries import Kind
@@ -162,3 +164,20 @@ async def test_what_was_cleared_while_its_digest_was_leaving_is_resolved_aloud()
         one.title for letter in post.mail.got for one in letter.stories if one.kind is Kind.RESOLVED
     ]
     assert ends == [names[0]]
+
+
+async def test_a_crowd_that_arrives_at_once_does_not_collide_at_its_recipients_row():
+    """Each is handled by an invocation of its own; all of them see the lane at the same moment."""
+    house = Post()
+    for number in range(60):
+        await house.report(f"vm-{number}", trace=f"00-{number:032x}-{number:016x}-01")
+    house.clock.advance(MINUTE)
+    messages = [sent.message for sent in house.queues.take("notices")]
+
+    async with asyncio.TaskGroup() as group:
+        for message in messages:
+            group.create_task(house.notifier.deliver(message))
+    await house.play(3600)
+
+    assert house.faults == []
+    assert [str(letter.kind) for letter in house.mail.got + house.teams.got] == ["digest"]
