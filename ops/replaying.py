@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -26,6 +27,7 @@ def register(app: typer.Typer) -> None:
     replay.command("list")(list_parked)
     replay.command("show")(show_parked)
     replay.command("parked")(replay_parked)
+    replay.command("dismiss")(dismiss)
     replay.command("dead-letters")(dead_letters)
     app.add_typer(replay, name="replay")
 
@@ -76,17 +78,7 @@ def replay_parked(
 
     async def body(session: Session) -> Exit | None:
         ports = session.ports
-        wanted = set(keys or [])
-        if not wanted and not everything:
-            raise BadWish("Name keys of `replay list`, or --all.")
-        found = [
-            one
-            for one in await _parked(ports, replayed=bool(wanted))
-            if everything or one.key in wanted
-        ]
-        unknown = wanted - {one.key for one in found}
-        for key in sorted(unknown):
-            say(f"nothing is parked under {key}")
+        found, unknown = await _chosen(ports, keys or [], everything=everything)
         if not yes:
             say(f"{len(found)} messages would be sent again: add --yes.")
             return Exit.FOUND if unknown else None
@@ -95,6 +87,45 @@ def replay_parked(
         return Exit.FOUND if bad or unknown else None
 
     run(settings, body)
+
+
+def dismiss(
+    keys: Annotated[list[str], typer.Argument(help="Keys from the list.")],
+    settings: options.Settings = None,
+    yes: options.Yes = False,
+) -> None:
+    """[changing] Note that parked messages need nothing: they are kept, and listed no more."""
+
+    async def body(session: Session) -> Exit | None:
+        ports = session.ports
+        found, unknown = await _chosen(ports, keys, everything=False)
+        if not yes:
+            say(f"{len(found)} messages would be dismissed: add --yes.")
+            return Exit.FOUND if unknown else None
+        for one in found:
+            await ports.parked.mark_replayed(one.key, ports.clock.now())
+        say(f"{len(found)} dismissed")
+        return Exit.FOUND if unknown else None
+
+    run(settings, body)
+
+
+async def _chosen(
+    ports: Ports, keys: Sequence[str], *, everything: bool
+) -> tuple[list[Parked], set[str]]:
+    """Give the messages meant, and the keys under which nothing is parked, which are said."""
+    wanted = set(keys)
+    if not wanted and not everything:
+        raise BadWish("Name keys of `replay list`, or --all.")
+    found = [
+        one
+        for one in await _parked(ports, replayed=bool(wanted))
+        if everything or one.key in wanted
+    ]
+    unknown = wanted - {one.key for one in found}
+    for key in sorted(unknown):
+        say(f"nothing is parked under {key}")
+    return found, unknown
 
 
 async def send_again(ports: Ports, one: Parked) -> bool:

@@ -61,6 +61,7 @@ RUN_BY = {
     "python -m ops onboard": "tests/unit/ops/test_commands.py",
     "python -m ops policies ensure": "tests/unit/ops/test_commands.py",
     "python -m ops replay dead-letters": "tests/contract/test_dead_letters.py",
+    "python -m ops replay dismiss": "tests/unit/ops/test_commands.py",
     "python -m ops replay list": "tests/unit/ops/test_commands.py",
     "python -m ops replay parked": "tests/unit/ops/test_commands.py",
     "python -m ops replay show": "tests/unit/ops/test_commands.py",

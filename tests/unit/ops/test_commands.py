@@ -354,6 +354,21 @@ def test_parked_messages_are_listed_shown_and_sent_again(terminal):
     assert [row["key"] for row in terminal.rows("replay", "list")] == ["k2"]
 
 
+def test_a_message_that_needs_nothing_is_dismissed_and_kept(terminal):
+    parked(terminal, "k1", "nonsense")
+    dry = terminal("replay", "dismiss", "k1", "k2")
+    before = terminal.rows("replay", "list")
+    done = terminal("replay", "dismiss", "k1", "--yes")
+
+    assert dry.exit_code == Exit.FOUND
+    assert "nothing is parked under k2" in dry.stderr
+    assert len(before) == 1
+    assert done.exit_code == Exit.DONE, done.output
+    assert terminal.rows("replay", "list") == []
+    assert [row["key"] for row in terminal.rows("replay", "list", "--replayed")] == ["k1"]
+    assert terminal.house.queues.sent == []
+
+
 def test_a_parked_event_is_read_anew(terminal):
     event = {
         "id": "1",
