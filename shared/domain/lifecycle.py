@@ -61,7 +61,7 @@ def existing(
     if item.state is ProtectionState.SOFT_DELETED:
         return _soft_deleted(match, item, people, now, elsewhere=here is None)
     if item.state in _STOPPED:
-        return _stopped(match, item, placed, people, now, elsewhere=here is None)
+        return _stopped(snapshot, match, item, placed, people, now, elsewhere=here is None)
     if here is None:
         return AlreadyProtected(item=item, elsewhere=True), (_elsewhere(item), *_error(item))
     if not isinstance(placed, Place) or item.policy == placed.policy.id:
@@ -142,6 +142,7 @@ def _soft_deleted(
 
 
 def _stopped(
+    snapshot: Snapshot,
     match: Match,
     item: ProtectedItem,
     placed: Placed,
@@ -167,20 +168,44 @@ def _stopped(
                 excluded_luns=placed.excluded_luns,
             ), ()
         if match.options.resume_stopped or (match.options.undelete and item.policy is None):
+            less = _less_than_before(snapshot, item, placed.policy, people, now)
+            if less is not None:
+                return Block(state=State.STOPPED), (_left_stopped(item), less)
             return Resume(
                 item=item,
                 policy=placed.policy,
                 consent="rules",
                 excluded_luns=placed.excluded_luns,
             ), ()
-    return Block(state=State.STOPPED), (
-        finding(
-            "PROTECTION_STOPPED",
-            text="Somebody stopped this VM's protection; its recovery points are kept and no new "
-            "ones are made.",
-            evidence=f"{item.state} in vault {item.vault.name}",
-            remedies=remedy.stopped(item),
-        ),
+    return Block(state=State.STOPPED), (_left_stopped(item),)
+
+
+def _less_than_before(
+    snapshot: Snapshot,
+    item: ProtectedItem,
+    target: Policy,
+    people: tuple[PersonDecision, ...],
+    now: datetime,
+) -> Finding | None:
+    """Say what rules may not consent to: resuming under less than the VM had before it was stopped.
+
+    Its recovery points are kept while it is stopped, and a shorter retention would cut them.
+    """
+    known = snapshot.policies.get(item.vault.key, ())
+    old = next((policy for policy in known if policy.id == snapshot.past.policy), None)
+    shrinks = weaker(old, target) if old is not None else ()
+    if not shrinks or _consent(people, DecisionKind.CONSENT_WEAKER, target, now) is not None:
+        return None
+    return _weaker(snapshot, item, old, target, shrinks)
+
+
+def _left_stopped(item: ProtectedItem) -> Finding:
+    return finding(
+        "PROTECTION_STOPPED",
+        text="Somebody stopped this VM's protection; its recovery points are kept and no new "
+        "ones are made.",
+        evidence=f"{item.state} in vault {item.vault.name}",
+        remedies=remedy.stopped(item),
     )
 
 

@@ -152,6 +152,25 @@ async def test_protection_stopped_by_hand_is_reported_or_resumed_as_the_rule_say
         assert ("opened" in place.letters(vm)) == (how != "rules")
 
 
+@pytest.mark.parametrize("how", ["stopped", "deleted"])
+async def test_rules_that_resume_for_all_do_not_resume_under_less_than_there_was(how):
+    """Whoever may write tags must not be able to cut recovery points that somebody kept."""
+    async with country() as place:
+        vm = await protected(place, tier="gold")
+        place.govern("consents: {resume_stopped: true, undelete: true}")
+        place.stop(vm) if how == "stopped" else place.delete_item(vm)
+        await place.retag(vm, "bronze")
+        await place.later()
+
+        assert (await place.told(vm)).state is State.STOPPED
+        assert await place.codes(vm) >= {"PROTECTION_STOPPED", "POLICY_WEAKER"}
+        assert [one.new for one in place.sent_for(vm) if one.new] == ["gold"]
+
+        await place.consent(vm, DecisionKind.CONSENT_WEAKER, "bronze")
+        await place.later()
+        assert [one.new for one in place.sent_for(vm) if one.new] == ["gold", "bronze"]
+
+
 @pytest.mark.parametrize("how", ["reported", "rules", "operator"])
 async def test_what_was_soft_deleted_is_undeleted_on_consent_in_two_steps(how):
     async with country() as place:
