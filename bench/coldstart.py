@@ -6,7 +6,9 @@ first invocations do: index the functions; turn the first event into a message; 
 to its PUT's answer and the rows it leaves, over TLS and storage, with nothing known before. `bare` is an
 app of one function that imports `azure.functions` and nothing of ours: what Azure's library
 takes in any case. Targets: the first event at most 100 ms after bare, the first PUT at most 600 ms.
-Simulated Azure and the storage emulator share the machine's cores. The platform's own share
+One more run of the package exports to Azure Monitor, as a deployment does (here: to nobody, who
+answers 404). The app trusts the simulator through the system's CAs, so that it reads these once, as
+in Azure. Simulated Azure and the storage emulator share the machine's cores. The platform's own share
 (allocating an instance, starting host and worker) cannot be measured here.
 """
 
@@ -15,6 +17,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import ssl
 import sys
 import tempfile
 import zipfile
@@ -36,7 +39,8 @@ from simulator.world import SYSTEM
 
 RUNS = 9
 TREE, SOURCES, BYTECODE, BARE = "working tree", "package", "package, compiled", "bare"
-APPS = (BARE, TREE, SOURCES, BYTECODE)
+TELLING = "package, compiled, with telemetry"
+APPS = (BARE, TREE, SOURCES, BYTECODE, TELLING)
 MOMENTS = ("indexed", "event", "put")
 TARGETS = {"event": 100, "put": 600}
 _BARE = """
@@ -76,11 +80,16 @@ async def run(runs: int = RUNS, names: Sequence[str] = APPS) -> dict[str, Any]:
         now = datetime.now(UTC)
         async with Azurite() as azurite, running(seed=estates.seed(), start=now) as azure:
             role.grant(azure.world, azure.identity["principalId"], role.actions(role.FEATURES))
-            settings = app_settings(azure, azurite, estates.RULES, 1) | {"CLOCK": "system"}
+            settings = app_settings(azure, azurite, estates.RULES, 1) | {
+                "CLOCK": "system",
+                "AZURE_CLOUD_CA_FILE": "",
+                "SSL_CERT_FILE": str(_trusted(Path(scratch), azure.ca_file)),
+            }
             for number in range(runs):  # in turns, so that a slow minute hits all
                 for place, (name, app) in enumerate(apps.items()):
                     event = "" if name == BARE else _created(azure, number * len(apps) + place)
-                    taken.setdefault(name, []).append(await _once(app, event, settings))
+                    more = _telemetry(azure) if name == TELLING else {}
+                    taken.setdefault(name, []).append(await _once(app, event, settings | more))
             enrolled = sum(
                 call.method == "PUT" and call.status == 202
                 for call in azure.world.calls.since(0)
@@ -98,13 +107,32 @@ def _apps(scratch: Path, names: Sequence[str]) -> tuple[dict[str, Path], dict[st
     apps, sizes = {BARE: scratch / "bare", TREE: ROOT}, {}
     apps[BARE].mkdir()
     (apps[BARE] / "function_app.py").write_text(_BARE, encoding="utf-8")
-    for name in {SOURCES, BYTECODE} & {*names}:
-        package = build(scratch / f"zip of {name}", bytecode=name == BYTECODE)
+    for name in {SOURCES, BYTECODE, TELLING} & {*names}:
+        package = build(scratch / f"zip of {name}", bytecode=name != SOURCES)
         apps[name] = scratch / name
         with zipfile.ZipFile(package) as archive:
             archive.extractall(apps[name])
         sizes[name] = package.stat().st_size
     return {name: apps[name] for name in names}, sizes
+
+
+def _trusted(scratch: Path, own: Path) -> Path:
+    """Write a file of CAs: the system's and the simulator's."""
+    found = ssl.get_default_verify_paths().cafile
+    system = Path(found).read_text(encoding="utf-8") if found else ""
+    path = scratch / "trusted.pem"
+    path.write_text(system + own.read_text(encoding="utf-8"), encoding="utf-8")
+    return path
+
+
+def _telemetry(azure: Simulator) -> dict[str, str]:
+    """Give the settings of an app that exports to Azure Monitor."""
+    key = "InstrumentationKey=00000000-0000-4000-8000-000000000000"
+    return {
+        "TELEMETRY_EXPORTER": "azuremonitor",
+        "APPLICATIONINSIGHTS_CONNECTION_STRING": f"{key};IngestionEndpoint={azure.control_url}/",
+        "APPLICATIONINSIGHTS_STATSBEAT_DISABLED_ALL": "true",
+    }
 
 
 def _created(azure: Simulator, number: int) -> str:
