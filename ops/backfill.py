@@ -14,20 +14,24 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from itertools import batched
 from pathlib import Path
 from types import MappingProxyType
 
 import msgspec
 
+from shared.abreast import abreast
 from shared.domain.ids import ArmId
 from shared.domain.messages import Cause, WorkItem
 from shared.domain.records import Row
 from shared.domain.states import State
+from shared.errors import AzureFault, Disposition
 from shared.ports import Ports
 
 FEWEST = 20  # VMs that must have ended before a share of failures means anything
@@ -37,6 +41,8 @@ SOON = timedelta(
 )  # a wait up to here is part of the wave; a longer one is not waited for
 LOOK_EVERY = 10.0  # seconds of our clock between two looks at a wave
 READ_ABREAST = 16
+LOOKED_AT = 64  # found under way, after which a look ends: a large wave is not read over and over
+FAULTS = 5  # of storage in a row that a run sits out
 PAUSED = "paused"
 NOWHERE: Mapping[str, str] = MappingProxyType({})
 
@@ -184,18 +190,25 @@ async def carry_on(
     began = ports.clock.now()
     before = sum(item.fate in ENDED for item in run.items)
     state.write(run)
+    faults = 0
     while run.under_way() or run.next_wave():
         await ports.clock.synchronize()
-        await look(ports, run)
-        told(_progress(run, before, began, ports.clock.now()))
-        run.stopped = run.over_threshold() or (PAUSED if paused() else "")
-        state.write(run)
-        if run.stopped:
-            return run
-        await _send_again(ports, run, state, patience)
-        patience = LOST
-        if not run.under_way():
-            await _send(ports, run, run.next_wave(), state)
+        try:
+            lost = await look(ports, run, patience, most=LOOKED_AT if patience else None)
+            told(_progress(run, before, began, ports.clock.now()))
+            run.stopped = run.over_threshold() or (PAUSED if paused() else "")
+            state.write(run)
+            if run.stopped:
+                return run
+            patience = timedelta(0)  # stopped in between, it is known only who was meant to be sent
+            await _send(ports, run, lost, state)
+            if not run.under_way():
+                await _send(ports, run, run.next_wave(), state)
+            patience, faults = LOST, 0
+        except AzureFault as fault:
+            faults += 1
+            if faults > FAULTS or fault.disposition not in {Disposition.DEFER, Disposition.RETRY}:
+                raise
         if run.under_way():
             await ports.clock.synchronize()
             await asyncio.sleep(ports.clock.real_seconds(look_every))
@@ -204,19 +217,32 @@ async def carry_on(
     return run
 
 
-async def look(ports: Ports, run: Run) -> None:
-    """Read what became of everything under way."""
-    gate = asyncio.Semaphore(READ_ABREAST)
+async def look(
+    ports: Ports, run: Run, patience: timedelta = LOST, *, most: int | None = None
+) -> list[Item]:
+    """Read what became of those under way; give those nobody has looked at for so long.
 
-    async def one(item: Item) -> None:
-        async with gate:
-            found = await ports.ledger.read(ArmId.parse(item.vm))
-        if found is not None:
-            _judge(item, found[0], ports.clock.now())
-
-    async with asyncio.TaskGroup() as group:
-        for item in run.under_way():
-            group.create_task(one(item))
+    A message may never have been sent, or is lost. ``most`` ends the look when so many are found
+    still under way, in no order, so that a few that wait long do not hide the others.
+    """
+    under_way, lost = run.under_way(), list[Item]()
+    random.shuffle(under_way)
+    still = 0
+    for few in batched(under_way, READ_ABREAST, strict=False):
+        found = await abreast(
+            (ports.ledger.read(ArmId.parse(item.vm)) for item in few), READ_ABREAST
+        )
+        now = ports.clock.now()
+        for item, row in zip(few, found, strict=True):
+            if row is not None:
+                _judge(item, row[0], now)
+            if item.fate is Fate.SENT:
+                still += 1
+                if _is_lost(item, row[0] if row is not None else None, now - patience):
+                    lost.append(item)
+        if most is not None and still >= most:
+            break
+    return lost
 
 
 def _judge(item: Item, row: Row, now: datetime) -> None:
@@ -256,23 +282,14 @@ async def _send(ports: Ports, run: Run, items: Sequence[Item], state: StateFile)
         await ports.queues.send(message, backlog=True)
 
 
-async def _send_again(ports: Ports, run: Run, state: StateFile, patience: timedelta) -> None:
-    """Send anew what nobody has looked at for long: its message was never sent, or is lost."""
-    now = ports.clock.now()
-    lost: list[Item] = []
-    for item in run.under_way():
-        if item.sent_at is None or now - item.sent_at < patience:
-            continue
-        found = await ports.ledger.read(ArmId.parse(item.vm))
-        looked_at = found is not None and (
-            (found[0].let_in and found[0].seen_at >= item.sent_at)
-            or found[0].claim is not None
-            or found[0].intent is not None
-        )
-        if not looked_at:
-            lost.append(item)
-    if lost:
-        await _send(ports, run, lost, state)
+def _is_lost(item: Item, row: Row | None, since: datetime) -> bool:
+    assert item.sent_at is not None, "only a VM that was sent is looked for"
+    looked_at = row is not None and (
+        (row.let_in and row.seen_at >= item.sent_at)
+        or row.claim is not None
+        or row.intent is not None
+    )
+    return item.sent_at <= since and not looked_at
 
 
 def _progress(run: Run, before: int, began: datetime, now: datetime) -> Progress:

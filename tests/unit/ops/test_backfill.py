@@ -11,11 +11,13 @@ import msgspec
 import pytest
 
 from ops import backfill
-from ops.backfill import FEWEST, Fate, Item, Run, StateFile, carry_on, new_run
+from ops.backfill import FAULTS, FEWEST, LOOKED_AT, Fate, Item, Run, StateFile, carry_on, new_run
 from shared.domain.ids import ArmId, virtual_machine
 from shared.domain.messages import WorkItem
 from shared.domain.records import Claim, Row
 from shared.domain.states import State
+from shared.errors import AzureFault
+from tests.fakes.azure import fault
 from tests.unit.domain import worlds
 from tests.usecases.house import House
 
@@ -43,10 +45,12 @@ class Service:
         if self.deaf:
             self.house.queues.take()
             return
+        theirs, self.house.ledger.on_call = self.house.ledger.on_call, lambda _name: None
         for sent in self.house.queues.take("enrollments-backlog"):
             assert isinstance(sent.message, WorkItem)
             self.taken[sent.message.vm] += 1
             await self._write(ArmId.parse(sent.message.vm))
+        self.house.ledger.on_call = theirs  # storage is away for the command alone
 
     async def _write(self, of: ArmId) -> None:
         now = self.house.clock.now()
@@ -142,6 +146,56 @@ async def test_killed_at_any_send_nobody_is_forgotten(house, tmp_path, at):
 
     assert done.counts() == {Fate.ENROLLED: 150}
     assert set(house.service.enrolled.values()) == {1}
+
+
+@pytest.mark.parametrize(
+    "storage, call",
+    [
+        pytest.param("ledger", "read", id="a look"),
+        pytest.param("queues", "send", id="a message"),
+    ],
+)
+async def test_storage_that_is_away_for_a_while_is_sat_out(house, tmp_path, storage, call):
+    left = [FAULTS]
+
+    def away(name: str) -> None:
+        if name == call and left[0]:
+            left[0] -= 1
+            raise fault()
+
+    getattr(house, storage).on_call = away
+    done = await carry_on(house.ports, run_of(house, 150), StateFile(tmp_path / "s.json"))
+
+    assert left == [0]
+    assert done.counts() == {Fate.ENROLLED: 150}
+    assert set(house.service.enrolled.values()) == {1}
+
+
+async def test_storage_that_stays_away_ends_the_command_and_the_file_goes_on_later(house, tmp_path):
+    state = StateFile(tmp_path / "s.json")
+
+    def away(name: str) -> None:
+        if name == "read":
+            raise fault()
+
+    house.ledger.on_call = away
+    with pytest.raises(AzureFault):
+        await carry_on(house.ports, run_of(house, 150), state)
+    house.ledger.on_call = lambda _name: None
+    done = await carry_on(house.ports, state.read(), state)
+
+    assert done.counts() == {Fate.ENROLLED: 150}
+    assert set(house.service.enrolled.values()) == {1}
+
+
+async def test_a_large_wave_under_way_is_not_read_over_and_over(house):
+    run = run_of(house, 1000)
+    for item in run.items:
+        item.fate, item.sent_at = Fate.SENT, house.clock.now()
+    house.ledger.calls.clear()
+    await backfill.look(house.ports, run, most=LOOKED_AT)
+
+    assert house.ledger.calls.count("read") == LOOKED_AT
 
 
 async def test_no_wave_leaves_before_the_one_before_has_ended(house, tmp_path):
