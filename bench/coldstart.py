@@ -6,8 +6,8 @@ first invocations do: index the functions; turn the first event into a message; 
 to its PUT's answer and the rows it leaves, over TLS and storage, with nothing known before. `bare` is an
 app of one function that imports `azure.functions` and nothing of ours: what Azure's library
 takes in any case. Targets: the first event at most 100 ms after bare, the first PUT at most 600 ms.
-One more run of the package exports to Azure Monitor, as a deployment does (here: to nobody, who
-answers 404). The app trusts the simulator through the system's CAs, so that it reads these once, as
+One more run of the package exports to Azure Monitor, as a deployment does (here: to somebody
+who refuses it). The app trusts the simulator through the system's CAs, so that it reads these once, as
 in Azure. Simulated Azure and the storage emulator share the machine's cores. The platform's own share
 (allocating an instance, starting host and worker) cannot be measured here.
 """
@@ -88,7 +88,7 @@ async def run(runs: int = RUNS, names: Sequence[str] = APPS) -> dict[str, Any]:
             for number in range(runs):  # in turns, so that a slow minute hits all
                 for place, (name, app) in enumerate(apps.items()):
                     event = "" if name == BARE else _created(azure, number * len(apps) + place)
-                    more = _telemetry(azure) if name == TELLING else {}
+                    more = _telemetry(azure, scratch) if name == TELLING else {}
                     taken.setdefault(name, []).append(await _once(app, event, settings | more))
             enrolled = sum(
                 call.method == "PUT" and call.status == 202
@@ -125,13 +125,14 @@ def _trusted(scratch: Path, own: Path) -> Path:
     return path
 
 
-def _telemetry(azure: Simulator) -> dict[str, str]:
+def _telemetry(azure: Simulator, scratch: str) -> dict[str, str]:
     """Give the settings of an app that exports to Azure Monitor."""
     key = "InstrumentationKey=00000000-0000-4000-8000-000000000000"
     return {
         "TELEMETRY_EXPORTER": "azuremonitor",
         "APPLICATIONINSIGHTS_CONNECTION_STRING": f"{key};IngestionEndpoint={azure.control_url}/",
         "APPLICATIONINSIGHTS_STATSBEAT_DISABLED_ALL": "true",
+        "TMPDIR": scratch,  # where the exporter keeps what was refused
     }
 
 
