@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from shared.domain import lifecycle_findings as said
 from shared.domain.catalogue import finding
 from shared.domain.decisions import (
     AlreadyProtected,
@@ -55,7 +56,7 @@ def existing(
     here = own_item(replace(snapshot, items=tuple(mine)), chosen)
     item = here if here is not None else min(mine, key=_liveliest)
     if other := _another_vm(snapshot, item, people, now):
-        return Block(), (_recreated(item, other),)
+        return Block(), (said.recreated(item, other),)
     if item.state is ProtectionState.CONFIGURING:
         return Wait(until=now + CONFIGURES, why=f"being configured in {item.vault.name}"), ()
     if item.state is ProtectionState.SOFT_DELETED:
@@ -63,11 +64,14 @@ def existing(
     if item.state in _STOPPED:
         return _stopped(snapshot, match, item, placed, people, now, elsewhere=here is None)
     if here is None:
-        return AlreadyProtected(item=item, elsewhere=True), (_elsewhere(item), *_error(item))
+        return AlreadyProtected(item=item, elsewhere=True), (
+            said.elsewhere(item),
+            *said.in_error(item),
+        )
     if not isinstance(placed, Place) or item.policy == placed.policy.id:
-        return AlreadyProtected(item=item, elsewhere=False), _error(item)
+        return AlreadyProtected(item=item, elsewhere=False), said.in_error(item)
     decision, found = _other_policy(snapshot, match, item, placed, people, now)
-    return decision, (*found, *_error(item))
+    return decision, (*found, *said.in_error(item))
 
 
 def _other_policy(
@@ -82,7 +86,7 @@ def _other_policy(
     target = placed.policy
     undone = [at for at in snapshot.past.undone_by_others if now - at < FLAP_WINDOW]
     if len(undone) >= FLAPS:
-        return AlreadyProtected(item=item, elsewhere=False), (_contended(item, target, undone),)
+        return AlreadyProtected(item=item, elsewhere=False), (said.contended(item, target, undone),)
     known = snapshot.policies.get(item.vault.key, ())
     old = next((policy for policy in known if policy.id == item.policy), None)
     shrinks = (
@@ -93,7 +97,7 @@ def _other_policy(
     consent = _consent(people, DecisionKind.CONSENT_WEAKER, target, now)
     if shrinks and consent is None:
         return AlreadyProtected(item=item, elsewhere=False), (
-            _weaker(snapshot, item, old, target, shrinks),
+            said.made_weaker(snapshot, item, old, target, shrinks),
         )
     one_way = (
         old is not None and old.kind is PolicyKind.STANDARD and target.kind is PolicyKind.ENHANCED
@@ -101,7 +105,9 @@ def _other_policy(
     if one_way and not match.options.standard_to_enhanced:
         door = _consent(people, DecisionKind.CONSENT_ENHANCED, target, now)
         if door is None:
-            return AlreadyProtected(item=item, elsewhere=False), (_one_way(snapshot, item, target),)
+            return AlreadyProtected(item=item, elsewhere=False), (
+                said.one_way(snapshot, item, target),
+            )
         consent = consent or door
     return (
         ChangePolicy(
@@ -170,14 +176,14 @@ def _stopped(
         if match.options.resume_stopped or (match.options.undelete and item.policy is None):
             less = _less_than_before(snapshot, item, placed.policy, people, now)
             if less is not None:
-                return Block(state=State.STOPPED), (_left_stopped(item), less)
+                return Block(state=State.STOPPED), (said.left_stopped(item), less)
             return Resume(
                 item=item,
                 policy=placed.policy,
                 consent="rules",
                 excluded_luns=placed.excluded_luns,
             ), ()
-    return Block(state=State.STOPPED), (_left_stopped(item),)
+    return Block(state=State.STOPPED), (said.left_stopped(item),)
 
 
 def _less_than_before(
@@ -196,17 +202,7 @@ def _less_than_before(
     shrinks = weaker(old, target) if old is not None else ()
     if not shrinks or _consent(people, DecisionKind.CONSENT_WEAKER, target, now) is not None:
         return None
-    return _weaker(snapshot, item, old, target, shrinks)
-
-
-def _left_stopped(item: ProtectedItem) -> Finding:
-    return finding(
-        "PROTECTION_STOPPED",
-        text="Somebody stopped this VM's protection; its recovery points are kept and no new "
-        "ones are made.",
-        evidence=f"{item.state} in vault {item.vault.name}",
-        remedies=remedy.stopped(item),
-    )
+    return said.made_weaker(snapshot, item, old, target, shrinks)
 
 
 def _liveliest(item: ProtectedItem) -> tuple[bool, bool, str]:
@@ -275,74 +271,4 @@ def moved_here(
         " with the item of its former id, which makes no new ones.",
         evidence=f"was {left.source}, is {snapshot.id}; item in vault {left.vault.name}",
         remedies=remedy.moved(left),
-    )
-
-
-def _recreated(item: ProtectedItem, why: str) -> Finding:
-    return finding(
-        "VM_RECREATED",
-        text="A VM of this name was protected, deleted and created again; the item holds the old "
-        "VM's recovery points.",
-        evidence=f"item in vault {item.vault.name} {why}",
-        remedies=remedy.recreated(item),
-    )
-
-
-def _error(item: ProtectedItem) -> tuple[Finding, ...]:
-    """Point out an item that Azure itself finds in trouble, or in a state that nobody knows."""
-    if item.state not in {ProtectionState.ERROR, ProtectionState.INVALID}:
-        return ()
-    status = f", last backup {item.last_backup_status}" if item.last_backup_status else ""
-    return (
-        finding(
-            "PROTECTION_ERROR",
-            text="Azure Backup reports trouble with this VM's item; its next backups may fail.",
-            evidence=f"{item.state} in vault {item.vault.name}{status}",
-            remedies=remedy.in_error(item),
-        ),
-    )
-
-
-def _elsewhere(item: ProtectedItem) -> Finding:
-    return finding(
-        "PROTECTED_ELSEWHERE",
-        text="The VM is protected in a vault that the rules do not choose; it is left alone.",
-        evidence=f"vault {item.vault.name} in group {item.vault.group}, subscription "
-        f"{item.vault.subscription}, policy {item.policy_name or 'unknown'}, {item.state}",
-    )
-
-
-def _contended(item: ProtectedItem, target: Policy, undone: list[datetime]) -> Finding:
-    times = ", ".join(f"{at:%Y-%m-%d %H:%M}" for at in undone[-3:])
-    return finding(
-        "MANAGED_ELSEWHERE",
-        text="Somebody keeps changing this VM's policy back; the service keeps its hands off.",
-        evidence=f"wanted {target.name} in vault {item.vault.name}; changed back at {times} UTC",
-    )
-
-
-def _weaker(
-    snapshot: Snapshot,
-    item: ProtectedItem,
-    old: Policy | None,
-    target: Policy,
-    shrinks: tuple[str, ...],
-) -> Finding:
-    return finding(
-        "POLICY_WEAKER",
-        text=f"The rules now choose policy {target.name}, which is weaker than the present one. "
-        "Changing to it would cut existing recovery points, so nothing is changed.",
-        evidence=f"{old.name if old is not None else item.policy_name} to {target.name}: "
-        + "; ".join(shrinks),
-        remedies=remedy.weaker(snapshot.id, target),
-    )
-
-
-def _one_way(snapshot: Snapshot, item: ProtectedItem, target: Policy) -> Finding:
-    return finding(
-        "POLICY_ONE_WAY",
-        text=f"The rules choose the Enhanced policy {target.name}; there is no way back to a "
-        "Standard one, so somebody must agree.",
-        evidence=f"{item.policy_name or 'a Standard policy'} to {target.name}",
-        remedies=remedy.one_way(snapshot.id, target),
     )
