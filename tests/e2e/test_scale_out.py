@@ -50,7 +50,7 @@ def puts(estate: Estate, subscription: str) -> list[datetime]:
 @pytest.mark.large
 async def test_four_processes_share_the_work_and_subscriptions_share_the_processes(capsys):
     async with up_running(
-        seed=estates.seed(vaults=2, groups=10),
+        seed=estates.seed(vaults=3, groups=10),  # more room than all of them need: 720
         rules=estates.RULES,
         workers=WORKERS,
         settings={"CHANGES_PER_HOUR": "2000", "CHANGES_PER_DAY": "2000"},
