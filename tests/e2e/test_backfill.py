@@ -146,13 +146,15 @@ async def others_fill(place: Place) -> None:
     estate = place.estate
 
     async def settled() -> bool:
-        states = {row.state for row in (await place.rows()).values()}
-        return State.ENROLLING not in states and await estate.quiet("enrollments-backlog")
+        if await estate.queued("enrollments-backlog"):
+            return False
+        rows = (await place.rows()).values()
+        return not any(row.claim or row.intent or row.state is State.ENROLLING for row in rows)
 
-    for _ in range(10 * int(LONG)):
+    for _ in range(5 * int(LONG)):
         if await settled():
             break
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(0.2)
     theirs = [estates.machine(estates.FIRST_OTHER + n, groups=10) for n in range(VAULT_VMS)]
     held = [estates.item(estates.vault(FILLED), vm, deleted=False) for vm in theirs]
     plant(estate.world, {"resources": held})
