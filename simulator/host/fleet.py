@@ -79,6 +79,7 @@ class Fleet:
         self.locks = Locks(self.clock)
         self.logs: deque[channel.Logged] = deque(maxlen=LOGS_REMEMBERED)
         self.deaths: list[str] = []
+        self.killed_at: list[str] = []  # the awaits at which instances were told to die
         self.kill_at = options.kill_at or options.settings.get(KILL_AT, "")
         self.front = Front(self.ready)
         self._generation = 0
@@ -257,6 +258,7 @@ class Fleet:
             case channel.Logged():
                 self.logs.append(said)
             case channel.KilledItself():
+                self.killed_at.append(said.place)
                 self.aim("")  # once is enough
 
     def ready(self) -> list[Child]:
