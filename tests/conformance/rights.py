@@ -20,6 +20,8 @@ from simulator.gateway import Gateway, Incoming
 from tests.conformance.traffic import PRODUCT
 
 ROLE = Path(__file__).parents[2] / "infra" / "role.json"
+#: What the command line of a person says of itself; its rights are the person's.
+OPERATOR = "an-operator"
 WALK = "tests/infra/test_role.py"
 #: Blocks that nothing uses today; infra/role.json says why.
 RESERVED = frozenset({"storageReads"})
@@ -83,7 +85,8 @@ def listen(rights: Rights) -> Callable[[], None]:
 
     def answer(self: Gateway, incoming: Incoming) -> Reply:
         reply = faithful(self, incoming)
-        ours = PRODUCT in incoming.headers.get("user-agent", "")
+        agent = incoming.headers.get("user-agent", "")
+        ours = PRODUCT in agent and OPERATOR not in agent
         if ours and incoming.principal.kind is PrincipalKind.SERVICE:
             rights.see(self.last_action)
         return reply  # type: ignore[no-any-return] # it is what the gateway gave

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from simulator.estate import Estate
+from tests.conformance.rights import OPERATOR
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 60.0  # seconds for a command that only reads
@@ -22,7 +23,7 @@ async def started(estate: Estate, *words: str, **more: str) -> asyncio.subproces
         "ops",
         *words,
         cwd=ROOT,
-        env={**given, "PAGE_URL": estate.url, **more},
+        env={**given, "PAGE_URL": estate.url, "AZURE_HTTP_USER_AGENT": OPERATOR, **more},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
