@@ -39,7 +39,7 @@ def phrases() -> set[str]:
     }
     said |= {text for file in REMEDIES for text in _remedies(file)}
     said |= set(SOURCES)
-    said |= _returned(SHARED / "reconcile.py", "_next_step")
+    said |= _returned(SHARED / "telling.py", "_next_step")
     return {text for text in said if text.strip() not in {"", BLANK}}
 
 
