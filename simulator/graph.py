@@ -122,9 +122,9 @@ def _backup_rows(world: World, call: Call, subscriptions: frozenset[str]) -> Ite
     moment = world.now() - timedelta(seconds=world.knobs.number("graph.backup_lag_seconds"))
     readable = world.gateway.access.filter_of(call.principal)
     for part in world.parts:
-        for offered in part.rows(world):
+        for offered in part.rows(world, subscriptions):
             row = offered.at(moment)
-            if row is None or str(row.get("subscriptionId", "")).lower() not in subscriptions:
+            if row is None:
                 continue
             if not offered.action or readable(offered.action, offered.scope.lower()):
                 yield row

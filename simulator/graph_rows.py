@@ -57,9 +57,9 @@ class GraphRow:
 
 
 class Offers(Protocol):
-    """``rows(world)`` of a part."""
+    """``rows(world, subscriptions)`` of a part: its rows in these, named in lower case."""
 
-    def __call__(self, world: World) -> Iterable[GraphRow]: ...
+    def __call__(self, world: World, subscriptions: frozenset[str], /) -> Iterable[GraphRow]: ...
 
 
 def resource_rows(

@@ -7,7 +7,7 @@ A part is a module. What it exposes is optional, except that it exposes somethin
 - ``add_routes(app, world)``: its own endpoints below ``/_sim/`` or elsewhere (aiohttp);
   ``app.on_startup`` and ``app.cleanup_ctx`` start and stop what runs beside it;
 - ``load(world, body)``: takes one ARM body of a seed, returns whether it was its own;
-- ``rows(world)``: its rows for Resource Graph (:class:`simulator.graph_rows.GraphRow`).
+- ``rows(world, subscriptions)``: its rows for Resource Graph (:class:`simulator.graph_rows.GraphRow`).
 """
 
 import importlib
@@ -18,7 +18,7 @@ from typing import cast
 from aiohttp import web
 
 from simulator.arm import Route
-from simulator.graph_rows import GraphRow
+from simulator.graph_rows import GraphRow, Offers
 from simulator.world import Body, World
 
 CORE: tuple[str, ...] = (
@@ -50,7 +50,7 @@ class Part:
     attach: Callable[[World], None]
     add_routes: Callable[[web.Application, World], None]
     load: Callable[[World, Body], bool]
-    rows: Callable[[World], Iterable[GraphRow]]
+    rows: Offers
 
 
 def load_parts(names: tuple[str, ...] = PARTS) -> tuple[Part, ...]:
@@ -87,5 +87,5 @@ def _not_mine(_world: World, _body: Body) -> bool:
     return False
 
 
-def _no_rows(_world: World) -> Iterable[GraphRow]:
+def _no_rows(_world: World, _subscriptions: frozenset[str]) -> Iterable[GraphRow]:
     return ()

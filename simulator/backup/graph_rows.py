@@ -76,7 +76,7 @@ class RowHistory:
 
     def __init__(self, state: BackupState) -> None:
         self._state = state
-        self._rows: dict[str, tuple[str, str, _Versions]] = {}
+        self._rows: dict[str, tuple[str, Vault, _Versions]] = {}
         self._policies: defaultdict[str, set[str]] = defaultdict(set)  # ever seen, by vault
         state.changed.append(self.note)
 
@@ -104,27 +104,31 @@ class RowHistory:
         if key not in self._rows:
             if row is None:
                 return
-            self._rows[key] = (kind, vault.vault_id, deque(maxlen=_VERSIONS))
+            self._rows[key] = (kind, vault, deque(maxlen=_VERSIONS))
         versions = self._rows[key][2]
         if not versions or versions[-1][1] != row:
             versions.append((at, row))
 
-    def offered(self) -> Iterator[GraphRow]:
-        for kind, vault_id, versions in list(self._rows.values()):
+    def offered(self, subscriptions: frozenset[str]) -> Iterator[GraphRow]:
+        for kind, vault, versions in list(self._rows.values()):
+            if vault.subscription.lower() not in subscriptions:
+                continue
             yield PastRow(
                 row=versions[-1][1],
                 changed_at=versions[-1][0],
                 action=_READ[kind],
-                scope=vault_id,
+                scope=vault.vault_id,
                 versions=tuple(versions),
             )
 
 
-def rows(world: "World") -> Iterator[GraphRow]:
-    """Offer items, policies and jobs of every vault to Resource Graph."""
+def rows(world: "World", subscriptions: frozenset[str]) -> Iterator[GraphRow]:
+    """Offer items, policies and jobs of the subscriptions' vaults to Resource Graph."""
     state = world.backup
-    yield from state.history.offered()
+    yield from state.history.offered(subscriptions)
     for vault in list(state.vaults.values()):
+        if vault.subscription.lower() not in subscriptions:
+            continue
         for job in list(vault.jobs.values()):
             yield JobRow(
                 row=None,

@@ -14,7 +14,8 @@ from tests.infra.bicep import ROOT
 
 COPIED = (
     "Makefile", "azure.yaml", "docs", "function_app.py", "host.json", "infra", "ops",
-    "pyproject.toml", "shared", "simulator", "tests/conftest.py", "tests/contract", "tests/fakes",
+    "pyproject.toml", "shared", "simulator", "tests/conformance", "tests/conftest.py",
+    "tests/contract", "tests/fakes",
     "tests/infra",
 )  # fmt: skip
 

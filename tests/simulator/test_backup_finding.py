@@ -141,7 +141,7 @@ ITEMS = "microsoft.recoveryservices/vaults/backupfabrics/protectioncontainers/pr
 
 def _rows(sim, kind: str, lag: float = 0):
     moment = sim.world.now() - timedelta(seconds=lag)
-    found = [offered.at(moment) for offered in rows(sim.world)]
+    found = [offered.at(moment) for offered in rows(sim.world, frozenset(sim.world.subscriptions))]
     return [row for row in found if row and row["type"] == kind]
 
 
