@@ -116,18 +116,21 @@ async def _tried(
 async def _vaults(ports: Ports, now: datetime) -> VaultSheet:
     rooms: list[VaultRoom] = []
     day = now.date().isoformat()
-    for vault in await ports.directory.vaults():
-        room = await ports.index.room(vault.id)
+    vaults = await ports.directory.vaults()
+    every = await ports.estate.held(sorted({vault.id.subscription for vault in vaults}))
+    for vault in vaults:
+        held = every.get(vault.id.key, {})
         names = {policy.id.key: policy.name for policy in await ports.directory.policies(vault.id)}
         rooms.append(
             VaultRoom(
                 vault=str(vault.id),
                 region=vault.location,
-                items=room.items,
+                items=sum(held.values()),
                 today=await ports.ledger.places(vault.id, day),
                 policies={
                     names.get(key, key.rpartition("/")[2]): count
-                    for key, count in sorted(room.per_policy.items())
+                    for key, count in sorted(held.items())
+                    if key
                 },
             )
         )

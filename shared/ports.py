@@ -213,6 +213,12 @@ class Estate(Protocol):
         """
         ...
 
+    async def held(self, subscriptions: Sequence[str]) -> Mapping[str, Mapping[str, int]]:
+        """Count the items (VM workloads, not the soft-deleted) by vault key and policy key.
+
+        "" stands for no policy. One query for a thousand pairs, where `items` reads every row.
+        """
+
     async def group_tags(
         self, groups: Iterable[tuple[str, str]]
     ) -> Mapping[tuple[str, str], tuple[Tags, str]]:

@@ -8,13 +8,14 @@ a subscription.
 from __future__ import annotations
 
 import asyncio
+from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from shared.adapters import queries
-from shared.adapters.bodies.items import parse_item
+from shared.adapters.bodies.items import parse_item, soft_deleted
 from shared.adapters.bodies.jobs import parse_seen_job
 from shared.adapters.bodies.policies import parse_policy
 from shared.adapters.bodies.reading import (
@@ -89,6 +90,13 @@ class GraphEstate:
         query = queries.items_of(subscription, through)
         start = queries.beyond(after) if after else ""
         return self._items(await self._all(query, subscriptions, start))
+
+    async def held(self, subscriptions: Sequence[str]) -> Mapping[str, Mapping[str, int]]:
+        held: defaultdict[str, Counter[str]] = defaultdict(Counter)
+        for row in await self._all(queries.HELD, subscriptions):
+            if not soft_deleted(row):
+                held[text(row, "vault")][text(row, "policyId")] += number(row, "held") or 0
+        return held
 
     def _items(self, rows: Sequence[Body]) -> tuple[ProtectedItem, ...]:
         now = self._clock.now()
@@ -265,9 +273,10 @@ def _cursor(answer: Body, rows: Sequence[Body]) -> str:
     )
     if not more:
         return ""
-    if not rows or not text(rows[-1], "id"):
+    last = (text(rows[-1], "key") or text(rows[-1], "id").lower()) if rows else ""
+    if not last:
         raise ValueError("a page of Resource Graph that cannot be gone on from")
-    return text(rows[-1], "key") or text(rows[-1], "id").lower()
+    return last
 
 
 def _parsed[T](rows: Iterable[Body], parse: Callable[[Body], T | None]) -> tuple[T, ...]:

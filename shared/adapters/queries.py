@@ -36,6 +36,16 @@ ITEMS_OF = f"""recoveryservicesresources
 | order by key asc
 | project key, {_ITEM_COLUMNS}"""
 
+# What counts as soft-deleted is told by `bodies.items`, so its columns are kept apart here.
+HELD = """recoveryservicesresources
+| where type =~ 'microsoft.recoveryservices/vaults/backupfabrics/protectioncontainers/protecteditems'
+| extend p = parse_json(properties)
+| where tostring(p.backupManagementType) =~ 'AzureIaasVM'
+| extend vault = tostring(split(tolower(id), '/backupfabrics/')[0]), policyId = tolower(coalesce(tostring(p.policyId), tostring(p.policyInfo.policyId))), currentProtectionState = tostring(p.currentProtectionState), isScheduledForDeferredDelete = tostring(p.isScheduledForDeferredDelete)
+| summarize held = count() by vault, policyId, currentProtectionState, isScheduledForDeferredDelete
+| extend key = strcat(vault, '|', policyId, '|', currentProtectionState, '|', isScheduledForDeferredDelete){after}
+| order by key asc"""
+
 POLICIES = """recoveryservicesresources
 | where type =~ 'microsoft.recoveryservices/vaults/backuppolicies'
 | extend key = tolower(id){after}

@@ -268,6 +268,18 @@ async def test_jobs_come_newest_first_and_not_older_than_asked(azure):
     assert await jobs_of(azure, operation="Undelete") == []
 
 
+async def test_items_are_counted_by_vault_and_policy_without_reading_them(azure):
+    await enrolled(azure)
+    await azure.pass_time(SETTLED)
+    await azure.pass_time(LAG)
+
+    held = await azure.estate.held([VAULT.subscription])
+
+    assert {vault: dict(by) for vault, by in held.items()} == {
+        VAULT.key: {GOLD.key: 1, "": 1}  # the stopped one; the deleted one counts no more
+    }
+
+
 # --- the index -----------------------------------------------------------------------------------
 
 

@@ -13,7 +13,7 @@ and hides what the caller may not read. `FakeAzure` wires them to one clock.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -630,6 +630,16 @@ class FakeEstate:
             if item.id.subscription.lower() in wanted and self._visible(item.id)
         ]
         return self._page(rows, after)
+
+    async def held(self, subscriptions: Sequence[str]) -> Mapping[str, Mapping[str, int]]:
+        self._count("held")
+        wanted = {subscription.lower() for subscription in subscriptions}
+        held: defaultdict[str, Counter[str]] = defaultdict(Counter)
+        for item in self._backup.items():
+            seen = item.id.subscription.lower() in wanted and self._visible(item.id)
+            if seen and item.state is not ProtectionState.SOFT_DELETED:
+                held[item.vault.key][item.policy.key if item.policy else ""] += 1
+        return held
 
     async def group_tags(
         self, groups: Iterable[tuple[str, str]]

@@ -43,7 +43,7 @@ def parse_item(body: Body, now: datetime) -> ProtectedItem | None:
         return None
     recovery_point = moment(properties, "lastRecoveryPoint")
     policy = arm_id(properties, "policyId") or arm_id(properties, "policyInfo", "policyId")
-    deleted = _soft_deleted(properties)
+    deleted = soft_deleted(properties)
     return ProtectedItem(
         id=item,
         source=_source(properties),
@@ -76,7 +76,8 @@ def _source(properties: Body) -> ArmId | None:
     return None
 
 
-def _soft_deleted(properties: Body) -> bool:
+def soft_deleted(properties: Body) -> bool:
+    """Tell whether these properties, or columns of Resource Graph, are a soft-deleted item's."""
     return bool(flag(properties, "isScheduledForDeferredDelete")) or same(
         text(properties, "currentProtectionState"), ProtectionState.SOFT_DELETED
     )
