@@ -174,8 +174,9 @@ async def answer(
     what: str, *, method: str, url: str, params: Params, headers: Params, body: bytes
 ) -> Answer:
     """Answer one HTTP request."""
-    from shared.web.http import Request
-    from shared.web.routes import respond
+    with loading():
+        from shared.web.http import Request
+        from shared.web.routes import respond
 
     named = {name.lower(): value for name, value in headers.items()}
     request = Request(method=method, url=url, params=params, headers=named, body=body)
@@ -185,7 +186,8 @@ async def answer(
 async def _desk() -> Desk:
     opened, outbox = await ports(), await notifier()
     if _Process.desk is None:
-        from shared.adapters.assembly import desk
+        with loading():
+            from shared.adapters.assembly import desk
 
         _Process.desk = desk(await _foundation(), opened, outbox)
     return _Process.desk

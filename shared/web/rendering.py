@@ -13,6 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from shared.loading import loading
 from shared.domain.quoting import one_line
 from shared.web.http import Answer
 
@@ -26,8 +27,9 @@ _NAME = 300  # characters of foreign text on a page
 @cache
 def environment() -> Environment:
     """Load the templates once; the page is the only part of the app that needs Jinja."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-    from markupsafe import Markup
+    with loading():
+        from jinja2 import Environment, FileSystemLoader, StrictUndefined
+        from markupsafe import Markup
 
     made = Environment(
         loader=FileSystemLoader(HERE),

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from urllib.parse import quote, urlsplit
 
 from shared.errors import AzureFault, BadArmId, BadRules, BadSettings, EnrollmentError
+from shared.loading import loading
 from shared.web import api, auth
 from shared.web.auth import Caller, Refusal, Role
 from shared.web.desk import Desk
@@ -88,7 +89,8 @@ def _handler(route: Route) -> Handler:
     from importlib import import_module
 
     module, _, name = route.handler.partition(".")
-    found: Handler = getattr(import_module(f"shared.web.{module}"), name)
+    with loading():
+        found: Handler = getattr(import_module(f"shared.web.{module}"), name)
     return found
 
 
