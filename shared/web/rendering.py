@@ -13,8 +13,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from shared.loading import loading
 from shared.domain.quoting import one_line
+from shared.loading import loading
 from shared.web.http import Answer
 
 if TYPE_CHECKING:
