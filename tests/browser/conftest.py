@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 from aiohttp import web
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from shared.domain.findings import Finding, Remedy, Severity
 from shared.domain.model import ProtectionState
@@ -186,4 +186,5 @@ def page(context: BrowserContext, site: Site) -> Page:
     opened.goto(f"{site.url}/api/coverage")
     opened.get_by_label("Password").fill(PASSWORD)
     opened.get_by_role("button", name="Sign in").click()
+    expect(opened.get_by_role("button", name="Sign out")).to_be_visible()  # it is the next page
     return opened
