@@ -169,6 +169,14 @@ def guides_of(code: str) -> tuple[Guide, ...]:
     return tuple(found)
 
 
+_FAILED = {
+    ChangeKind.ENROLL: "Backup was not enabled",
+    ChangeKind.CHANGE_POLICY: "The policy was not changed",
+    ChangeKind.RESUME: "Protection was not resumed",
+    ChangeKind.UNDELETE: "The backups were not undeleted",
+}
+
+
 def finding_for(
     code: str,
     message: str,
@@ -192,17 +200,7 @@ def finding_for(
     said = one_line(message, 500)
     default = "OUR_RIGHTS" if answer.kind is FaultClass.OURS else "ENABLE_FAILED"
     about = finding_code or (fault.finding if fault else default)
-    failed = (
-        "The first backup failed"
-        if about == "FIRST_BACKUP_FAILED"
-        else "The policy was not changed"
-        if change is ChangeKind.CHANGE_POLICY
-        else "Protection was not resumed"
-        if change is ChangeKind.RESUME
-        else "The backups were not undeleted"
-        if change is ChangeKind.UNDELETE
-        else "Backup was not enabled"
-    )
+    failed = "The first backup failed" if about == "FIRST_BACKUP_FAILED" else _FAILED[change]
     cause = fault.cause if fault else f"Azure gave a code we do not know ({shown})."
     remedies = [*_remedy(fault)]
     remedies += [Remedy(text=one_line(one, 500)) for one in recommendations if one.strip()]

@@ -89,6 +89,8 @@ def _forms(node: ast.expr, names: dict[str, ast.expr]) -> list[str]:
             return [a + b for a in _forms(left, names) for b in _forms(right, names)]
         case ast.IfExp(body=yes, orelse=no):
             return _forms(yes, names) + _forms(no, names)
+        case ast.Subscript(value=ast.Name(id=name)) if isinstance(names.get(name), ast.Dict):
+            return [form for one in names[name].values for form in _forms(one, names)]
         case ast.FormattedValue(value=ast.Name(id=name)) if isinstance(
             names.get(name), ast.Constant | ast.IfExp
         ):
