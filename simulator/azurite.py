@@ -1,6 +1,8 @@
 """The storage emulator of the laptop: the project's pinned Azurite, on free ports.
 
-It keeps everything in memory, or in a folder: then it can be stopped and started again.
+It keeps everything in memory, or in a folder: then it can be stopped and started again. Its tables
+find their rows by key, which `azurite_rows.js` teaches it: as it comes, a query looks at every row,
+so that ten thousand VMs would measure the emulator. Queues and blobs are as they come.
 """
 
 import asyncio
@@ -18,6 +20,7 @@ from simulator.host.connections import EMULATOR_ACCOUNT, EMULATOR_KEY
 
 ROOT = Path(__file__).resolve().parents[1]
 PROGRAM = ROOT / "node_modules" / ".bin" / "azurite"
+ROWS = Path(__file__).with_name("azurite_rows.js")
 START_PATIENCE = 60.0
 STOP_PATIENCE = 5.0
 #: The emulator ends with us, also if we are killed: a reader of our pipe ends the whole group.
@@ -48,8 +51,10 @@ class Azurite:
         *,
         accounts: Sequence[str] = (EMULATOR_ACCOUNT,),
         folder: Path | None = None,
+        as_it_comes: bool = False,
     ) -> None:
         self._tls = tls
+        self._rows = () if as_it_comes else ("--require", str(ROWS))
         self._folder = folder
         self._accounts = tuple(accounts)
         self._program: asyncio.subprocess.Process | None = None
@@ -103,6 +108,8 @@ class Azurite:
             "/bin/sh",
             "-c",
             LEASH,
+            "node",
+            *self._rows,
             str(PROGRAM),
             "--silent",
             "--skipApiVersionCheck",
