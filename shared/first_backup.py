@@ -17,8 +17,9 @@ from shared.act import request_id
 from shared.claims import Held
 from shared.domain.decisions import AlreadyProtected, Verdict
 from shared.domain.faultbook import finding_for
-from shared.domain.findings import Finding, Remedy, Severity
+from shared.domain.findings import Finding, Severity
 from shared.domain.guard import held_back
+from shared.domain.lifecycle_findings import never_backed_up
 from shared.domain.model import Policy, ProtectedItem, ProtectionState, Snapshot, Trouble
 from shared.domain.records import Row
 from shared.domain.schedule import starts_later
@@ -129,27 +130,7 @@ async def missing(
                 finding_code="FIRST_BACKUP_FAILED",
                 severity=Severity.BLOCKER,
             )
-    return _overdue(item, by)
-
-
-def _overdue(item: ProtectedItem, by: str) -> Finding:
-    ended = f"; last backup: {item.last_backup_status}" if item.last_backup_status else ""
-    return Finding(
-        code="FIRST_BACKUP_OVERDUE",
-        severity=Severity.BLOCKER,
-        text="The VM is registered for backup but has no recovery point yet, although its policy "
-        "should have made one.",
-        evidence=by + ended,
-        remedies=(
-            Remedy(
-                text="Open the item's backup jobs, read why the latest one failed, then start a "
-                "backup by hand.",
-                link="https://learn.microsoft.com/azure/backup/backup-azure-vms-troubleshoot",
-            ),
-        ),
-        source="azure facts §1.7, §4.1",
-        source_date="2026-03-26",
-    )
+    return never_backed_up(item, by)
 
 
 async def _error_of_job(ports: Ports, item: ProtectedItem, since: datetime) -> Trouble | None:

@@ -48,6 +48,18 @@ def in_error(item: ProtectedItem) -> tuple[Finding, ...]:
     )
 
 
+def never_backed_up(item: ProtectedItem, by: str) -> Finding:
+    """Say that no recovery point came in time; ``by`` names the deadline, in words."""
+    ended = f"; last backup: {item.last_backup_status}" if item.last_backup_status else ""
+    return finding(
+        "FIRST_BACKUP_OVERDUE",
+        text="The VM is registered for backup but has no recovery point yet, although its policy "
+        "should have made one.",
+        evidence=by + ended,
+        remedies=remedy.never_backed_up(),
+    )
+
+
 def elsewhere(item: ProtectedItem) -> Finding:
     return finding(
         "PROTECTED_ELSEWHERE",

@@ -106,6 +106,17 @@ def in_error(item: ProtectedItem) -> tuple[Remedy, ...]:
     )
 
 
+def never_backed_up() -> tuple[Remedy, ...]:
+    """Read why the schedule made no recovery point, and make one."""
+    return (
+        Remedy(
+            text="Open the item's backup jobs, read why the latest one failed, then start a "
+            "backup by hand.",
+            link="https://learn.microsoft.com/azure/backup/backup-azure-vms-troubleshoot",
+        ),
+    )
+
+
 def weaker(vm: ArmId, target: Policy) -> tuple[Remedy, ...]:
     """Consent for this VM, or put the tag back."""
     return (
