@@ -21,7 +21,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -266,11 +266,6 @@ class _Burst:
         mine = [call for call in mine if call.caller == service]
         last = max((at for name, at in self.accepted.items() if name in self.names), default=began)
         seconds = (last - began).total_seconds()
-        reads = [
-            call
-            for call in mine
-            if call.method == "GET" and call.action.lower().startswith(_BACKUP)
-        ]
         failed = self.estate.failed()
         delays = sorted(
             (self.accepted[name] - at).total_seconds()
@@ -286,8 +281,7 @@ class _Burst:
             "ratio": round(seconds / self.case.floor, 3),
             "never_accepted": missing - refused,
             "confirmed_seconds": round(confirmed, 1),
-            "backup_reads_per_vm": round(len(reads) / size, 4),
-            "arm_calls_per_vm": round(len(mine) / size, 3),
+            **per_vm(mine, size),
             "lost": size - self._items() - len(self.case.failing),
             "unhandled_429": sum("429" in one.error or "hrottl" in one.error for one in failed),
             "met_429": sum(call.status == 429 for call in mine),
@@ -309,6 +303,17 @@ class _Burst:
             (at - began).total_seconds() for name, at in self.accepted.items() if name in self.names
         ]
         return {f"{minutes} min": sum(at <= minutes * 60 for at in times) for minutes in (1, 3, 10)}
+
+
+def per_vm(calls: Sequence[LoggedCall], vms: int) -> dict[str, float]:
+    """Count calls per VM: all, reads of Azure Backup's provider, and what changes anything."""
+    backup = sum(call.method == "GET" and call.action.lower().startswith(_BACKUP) for call in calls)
+    writes = sum(call.method in {"PUT", "PATCH", "DELETE"} for call in calls)
+    return {
+        "arm_calls_per_vm": round(len(calls) / vms, 3),
+        "backup_reads_per_vm": round(backup / vms, 4),
+        "writes_per_vm": round(writes / vms, 3),
+    }
 
 
 def _by_action(calls: list[LoggedCall]) -> Counter[str]:
