@@ -1,7 +1,8 @@
 """The rules in force: a broken new file changes nothing, and the operators are told once.
 
 Called by the timer `sweep`, every minute. The last good copy stays in force meanwhile (DESIGN
-§3.2); without any good copy nothing can be decided, which is told in the same way.
+§3.2); without any good copy nothing can be decided, which is told in the same way. What runs is
+noted for the page, which then needs neither the rules' storage nor a parser.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from collections.abc import Iterator, Sequence
 
 from shared import telemetry
 from shared.domain.rules import Rules
+from shared.domain.sheets import IN_FORCE
 from shared.errors import AzureFault, BadRules, Problem
 from shared.ports import Ports
 
@@ -21,15 +23,21 @@ _SHOWN = 5  # problems in one notice
 
 async def look_at_rules(ports: Ports) -> None:
     """Tell the operators what is wrong with the rules, and when it is no more."""
+    said = await _looked_at(ports)
+    await ports.ledger.note(IN_FORCE, said)
+
+
+async def _looked_at(ports: Ports) -> str:
+    """Tell the operators; give the page's words."""
     try:
         rules = await ports.rules.current()
     except BadRules as bad:
         await _wrong(ports, NO_RULES, "There are no good rules: no VM is enrolled.", bad.problems)
-        return
+        return "there are none that can be used: nothing is decided"
     except AzureFault as fault:
         unread = Problem(file="rules", line=0, column=0, message=f"cannot be read: {fault}")
         await _wrong(ports, NO_RULES, "The rules cannot be read: no VM is enrolled.", (unread,))
-        return
+        return f"cannot be read ({fault.code or fault.status}): nothing is decided"
     await ports.notices.operators_clear(NO_RULES, ports.clock.now())
     errors = tuple(one for one in ports.rules.problems if one.level == "error")
     await _wrong(
@@ -46,6 +54,8 @@ async def look_at_rules(ports: Ports) -> None:
         " to the fallback. Correct the name, or set the channel up.",
         tuple(_to_nobody(ports, rules)),
     )
+    newer = f"; a newer file is not used: {errors[0]}" if errors else ""
+    return f"version {rules.version} runs{newer}"
 
 
 def _to_nobody(ports: Ports, rules: Rules) -> Iterator[Problem]:

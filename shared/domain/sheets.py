@@ -12,6 +12,7 @@ from datetime import datetime
 import msgspec
 
 QUEUED = "queued"  # the note that holds the `QueueSheet`
+IN_FORCE = "rules-in-force"  # the note that says which rules run
 QUEUES = ("enrollments", "enrollments-backlog", "sweeps", "notices")
 
 

@@ -8,8 +8,6 @@ from shared.domain.catalogue import CATALOGUE
 from shared.domain.coverage import MEANING, Standing
 from shared.domain.limits import LIMITS
 from shared.domain.sheets import JobSheet, SeenJob
-from shared.errors import AzureFault, BadRules
-from shared.ports import Ports
 from shared.web import auth, charts
 from shared.web.auth import Caller, Role
 from shared.web.desk import Desk
@@ -59,26 +57,12 @@ async def overview(desk: Desk, request: Request, caller: Caller) -> Answer:
         limit=LIMITS.number,
         top=TOP if "all" not in request.params else 10_000,
         late=view.health.late(now),
-        rules=await _rules(ports),
     )
 
 
 def _answer(cause: str) -> str:
     entry = CATALOGUE.get(cause)
     return entry.answer if entry is not None else ANSWERS.get(cause, ELSE)
-
-
-async def _rules(ports: Ports) -> str:
-    """Say which rules run; the page itself needs none."""
-    try:
-        rules = await ports.rules.current()
-    except BadRules:
-        return "there are none that can be used: nothing is decided"
-    except AzureFault as fault:
-        return f"cannot be read now ({fault.code or fault.status})"
-    wrong = [one for one in ports.rules.problems if one.level == "error"]
-    newer = f"; a newer file is not used: {wrong[0]}" if wrong else ""
-    return f"version {rules.version} runs{newer}"
 
 
 def _by_status(sheet: JobSheet | None) -> dict[str, int]:

@@ -17,7 +17,15 @@ import msgspec
 from shared.abreast import abreast
 from shared.domain.coverage import Cell, Entry, Standing, Summary, cells, doubted
 from shared.domain.ids import virtual_machine
-from shared.domain.sheets import QUEUED, JobSheet, QueueSheet, Sheet, TrendSheet, VaultSheet
+from shared.domain.sheets import (
+    IN_FORCE,
+    QUEUED,
+    JobSheet,
+    QueueSheet,
+    Sheet,
+    TrendSheet,
+    VaultSheet,
+)
 from shared.errors import AzureFault, Conflict, Disposition
 from shared.ports import Ports
 from shared.web.filters import Filters
@@ -35,6 +43,7 @@ class Health:
     """How the service itself is."""
 
     queues: QueueSheet | None  # None: not read yet
+    rules: str  # which run; "": not looked at yet
     ran: Mapping[str, datetime | None]  # timer -> its latest good end
     parked: int  # not replayed; of the first page only
     swept: datetime | None  # the oldest finished sweep in scope
@@ -93,6 +102,7 @@ async def seen(ports: Ports, filters: Filters) -> Seen:
             sheets = group.create_task(ports.coverage.sheets())
             swept = group.create_task(ports.ledger.sweeps())
             queued = group.create_task(ports.ledger.noted(QUEUED))
+            rules = group.create_task(ports.ledger.noted(IN_FORCE))
             ran = [group.create_task(ports.ledger.noted(f"ran-{name}")) for name in TIMERS]
             parked = group.create_task(_parked(ports))
     except ExceptionGroup as failures:
@@ -117,6 +127,7 @@ async def seen(ports: Ports, filters: Filters) -> Seen:
         trend=trend if isinstance(trend, TrendSheet) else TrendSheet(),
         health=Health(
             queues=_QUEUES.decode(text) if (text := queued.result()) else None,
+            rules=rules.result(),
             ran={
                 name: datetime.fromisoformat(end) if (end := task.result()) else None
                 for name, task in zip(TIMERS, ran, strict=True)

@@ -8,6 +8,7 @@ import pytest
 
 from shared.adapters.rules_source import RulesFile, StoredRules
 from shared.domain.messages import Cause, WorkItem, encode
+from shared.domain.sheets import IN_FORCE
 from shared.domain.states import State
 from shared.errors import BadRules, Problem
 from shared.poison import park_poisoned
@@ -113,6 +114,26 @@ async def test_a_store_that_does_not_answer_for_a_while_is_no_trouble_yet(house,
     monkeypatch.undo()
     await minute(house)
     assert house.notices.operators == []
+
+
+async def test_the_page_is_told_which_rules_run(house, monkeypatch):
+    async def noted(text: str) -> str:
+        await minute(house, text)
+        return await house.ledger.noted(IN_FORCE)
+
+    assert await noted("{") == "there are none that can be used: nothing is decided"
+    good = await noted(worlds.RULES)
+    version = (await house.rules.current()).version
+    assert good == f"version {version} runs"
+    broken = await noted(worlds.RULES.replace("rules:", "rulez:"))
+    assert broken.startswith(f"version {version} runs; a newer file is not used: ")
+    assert "rulez" in broken
+
+    async def silent():
+        raise fault("ServerBusy", status=503)
+
+    monkeypatch.setattr(house.rules, "current", silent)
+    assert await noted("") == "cannot be read (ServerBusy): nothing is decided"
 
 
 async def test_recipients_that_reach_nobody_are_told(house):

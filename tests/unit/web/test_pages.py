@@ -18,6 +18,7 @@ from shared.domain.records import DecisionKind, Transition
 from shared.domain.sheets import SeenJob
 from shared.domain.states import State
 from shared.errors import BadRules, Conflict
+from shared.rules_in_force import look_at_rules
 from shared.web.exports import safe
 from tests.fakes.azure import fault
 from tests.unit.domain import worlds
@@ -131,16 +132,18 @@ async def test_a_timer_that_did_not_run_is_missed():
     assert "not run lately: sweep, notices" in text
 
 
-async def test_rules_that_cannot_be_used_are_said_and_the_page_still_works():
+async def test_which_rules_run_is_what_the_timer_noted_and_the_page_itself_needs_none():
     found = await page()
-    assert f"version {found.house.rules.rules.version} runs" in await found.text("/api/coverage")
+    assert "<dt>Rules</dt><dd>Not read yet.</dd>" in await found.text("/api/coverage")
+    await look_at_rules(found.house.ports)
 
     async def failing():
         raise BadRules(())
 
     found.house.rules.current = failing
 
-    assert "nothing is decided" in await found.text("/api/coverage")
+    version = found.house.rules.rules.version
+    assert f"<dt>Rules</dt><dd>version {version} runs</dd>" in await found.text("/api/coverage")
 
 
 async def test_a_long_list_is_walked_page_by_page_without_loss():
