@@ -66,6 +66,22 @@ class AzureFault(EnrollmentError):
         self.request_id = request_id
         self.retry_after = retry_after
 
+    def again(self) -> AzureFault:
+        """Give the same fault for somebody else, who meets it later.
+
+        An exception that is kept and raised again grows with each raise by the frames it passes
+        through, and holds everything in them; so does the SDK's error that it came from.
+        """
+        return AzureFault(
+            self.operation,
+            status=self.status,
+            code=self.code,
+            message=self.message,
+            disposition=self.disposition,
+            request_id=self.request_id,
+            retry_after=self.retry_after,
+        )
+
 
 class Conflict(EnrollmentError):
     """The row changed since it was read; read again and decide again."""

@@ -16,7 +16,7 @@ from shared.adapters.bodies.reading import rows, same, text, texts
 from shared.adapters.bodies.vaults import parse_vault
 from shared.adapters.clients import Clients
 from shared.adapters.faults import asking
-from shared.adapters.kept import Kept
+from shared.adapters.kept import Kept, KeptBy
 from shared.domain.ids import ArmId
 from shared.domain.model import Policy, Vault, region_of
 from shared.errors import AzureFault
@@ -50,15 +50,15 @@ class ArmDirectory:
         seconds = settings.directory_seconds
         self._vaults = Kept(clock, self._load_vaults, seconds=seconds, grace=3 * seconds)
         self._policies = Kept(clock, self._load_policies, seconds=seconds)
-        self._listed: dict[str, Kept[tuple[Policy, ...]]] = {}
+        self._listed = KeptBy(self._list_of)
         self._had_vaults: set[str] = set()
-        self._regions: dict[str, Kept[frozenset[str]]] = {}
+        self._regions = KeptBy(self._regions_of)
 
     async def vaults(self) -> tuple[Vault, ...]:
         return await self._vaults.get()
 
     async def policies(self, vault: ArmId) -> tuple[Policy, ...]:
-        listed = self._listed.get(vault.key)
+        listed = self._listed.get(vault)
         if listed is not None and not listed.expired:
             return await listed.get()
         try:
@@ -67,25 +67,19 @@ class ArmDirectory:
             known = {}  # ARM may still answer
         if vault.key in known:
             return known[vault.key]
-        return await self._list_of(vault).get()
+        return await self._listed[vault].get()
 
     async def regions(self, subscription: str) -> frozenset[str]:
-        key = subscription.lower()
-        if key not in self._regions:
-            self._regions[key] = Kept(
-                self._clock, lambda: self._load_regions(key), seconds=_A_DAY, grace=_A_DAY
-            )
-        return await self._regions[key].get()
+        return await self._regions[subscription.lower()].get()
 
     def forget(self, vault: ArmId | None = None) -> None:
         """Read anew: one vault's policies, or all vaults and all policies."""
         if vault is not None:
-            self._list_of(vault).forget(unless_younger=_ANEW_SECONDS)
+            self._listed[vault].forget(unless_younger=_ANEW_SECONDS)
             return
         self._vaults.forget(unless_younger=_ANEW_SECONDS)
         self._policies.forget(unless_younger=_ANEW_SECONDS)
-        for listed in self._listed.values():
-            listed.forget(unless_younger=_ANEW_SECONDS)
+        self._listed.forget(unless_younger=_ANEW_SECONDS)
 
     # --- loads ----------------------------------------------------------------------------------
 
@@ -151,14 +145,17 @@ class ArmDirectory:
                     return frozenset(region_of(name) for name in texts(row, "locations"))
             raise ValueError("a provider without regions for vaults")
 
+    def _regions_of(self, subscription: str) -> Kept[frozenset[str]]:
+        return Kept(
+            self._clock, lambda: self._load_regions(subscription), seconds=_A_DAY, grace=_A_DAY
+        )
+
     def _list_of(self, vault: ArmId) -> Kept[tuple[Policy, ...]]:
-        if vault.key not in self._listed:
-            self._listed[vault.key] = Kept(
-                self._clock,
-                lambda: self._list_policies(vault),
-                seconds=max(self._settings.directory_seconds, _SHOWN_BY_THEN),
-            )
-        return self._listed[vault.key]
+        return Kept(
+            self._clock,
+            lambda: self._list_policies(vault),
+            seconds=max(self._settings.directory_seconds, _SHOWN_BY_THEN),
+        )
 
     async def _list_policies(self, vault: ArmId) -> tuple[Policy, ...]:
         with asking("policies.list"):

@@ -149,6 +149,8 @@ class Governor:
     def settled(self, vault: ArmId) -> None:
         if flying := self._vaults.get(vault.key):
             flying.popleft()
+            if not flying:
+                del self._vaults[vault.key]
 
     # --- what the wire tells --------------------------------------------------------------------
 

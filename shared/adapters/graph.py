@@ -30,7 +30,7 @@ from shared.adapters.bodies.reading import (
 )
 from shared.adapters.clients import Clients
 from shared.adapters.faults import asking, fault_of
-from shared.adapters.kept import Kept
+from shared.adapters.kept import Kept, KeptBy
 from shared.domain.ids import ArmId
 from shared.domain.model import DiskFacts, Lock, Policy, ProtectedItem, Tags, region_of
 from shared.domain.sheets import SeenJob
@@ -66,8 +66,8 @@ class GraphEstate:
         self._settings = settings
         self._clock = clock
         self._subscriptions = self._keep(self._load_subscriptions)
-        self._groups: dict[str, Kept[Groups]] = {}
-        self._locks: dict[str, Kept[tuple[Lock, ...]]] = {}
+        self._groups = self._keep_by(self._load_groups)
+        self._locks = self._keep_by(self._load_locks)
         self._wanted: dict[str, asyncio.Future[DiskFacts | None]] = {}
 
     async def subscriptions(self) -> tuple[str, ...]:
@@ -113,10 +113,11 @@ class GraphEstate:
         found: dict[tuple[str, str], tuple[Tags, str]] = {}
         for subscription, group in groups:
             key = (subscription.lower(), group.lower())
-            known = await self._groups_of(key[0]).get()
+            kept = self._groups[key[0]]
+            known = await kept.get()
             if key not in known:
-                self._groups_of(key[0]).forget(unless_younger=_NEW_GROUP_SECONDS)
-                known = await self._groups_of(key[0]).get()
+                kept.forget(unless_younger=_NEW_GROUP_SECONDS)
+                known = await kept.get()
             if key in known:
                 found[key] = known[key]
         return found
@@ -140,12 +141,9 @@ class GraphEstate:
         return {facts.id.key: facts for future in answers if (facts := await future) is not None}
 
     async def locks(self, vm: ArmId) -> tuple[Lock, ...]:
-        subscription = vm.subscription.lower()
-        if subscription not in self._locks:
-            self._locks[subscription] = self._keep(lambda: self._load_locks(subscription))
         return tuple(
             lock
-            for lock in await self._locks[subscription].get()
+            for lock in await self._locks[vm.subscription.lower()].get()
             if f"{vm.key}/".startswith(f"{lock.scope.lower()}/") or _SNAPSHOTS in lock.scope.lower()
         )
 
@@ -170,11 +168,6 @@ class GraphEstate:
             for row in rows
             if text(row, "state").lower() not in _GONE
         )
-
-    def _groups_of(self, subscription: str) -> Kept[Groups]:
-        if subscription not in self._groups:
-            self._groups[subscription] = self._keep(lambda: self._load_groups(subscription))
-        return self._groups[subscription]
 
     async def _load_groups(self, subscription: str) -> Groups:
         rows = await self._all(queries.GROUPS, [subscription])
@@ -262,6 +255,10 @@ class GraphEstate:
     def _keep[T](self, load: Callable[[], Awaitable[T]]) -> Kept[T]:
         seconds = self._settings.directory_seconds
         return Kept(self._clock, load, seconds=seconds, grace=3 * seconds)
+
+    def _keep_by[T](self, load: Callable[[str], Awaitable[T]]) -> KeptBy[str, T]:
+        """Keep what is loaded for a subscription."""
+        return KeptBy(lambda subscription: self._keep(lambda: load(subscription)))
 
 
 def _cursor(answer: Body, rows: Sequence[Body]) -> str:

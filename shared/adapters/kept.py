@@ -7,7 +7,7 @@ is good enough for a while longer, it is given instead.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Hashable
 from datetime import UTC, datetime, timedelta
 
 from shared.errors import AzureFault, Disposition
@@ -15,6 +15,7 @@ from shared.ports import Clock
 
 _AFTER_FAULT = timedelta(seconds=5)
 _AFTER_REFUSAL = timedelta(seconds=60)  # a right that is lacking does not come within seconds
+_FEW = 64  # keys that nobody minds
 
 
 class Kept[T]:
@@ -38,6 +39,13 @@ class Kept[T]:
         self._wanted = False  # somebody asked to forget the value
         self._fault: AzureFault | None = None
         self._fault_at = datetime.min.replace(tzinfo=UTC)
+        self._asked_at = clock.now()
+
+    @property
+    def spent(self) -> bool:
+        """Whether nobody has asked for so long that nothing kept here is of use."""
+        useful = max(self._life + self._grace, _AFTER_REFUSAL)
+        return self._clock.now() - self._asked_at >= useful
 
     @property
     def age(self) -> timedelta | None:
@@ -56,6 +64,7 @@ class Kept[T]:
             AzureFault: it could not be loaded, and there is none old enough to go on with.
 
         """
+        self._asked_at = self._clock.now()
         if (value := self._good()) is not None:
             return value
         async with self._lock:
@@ -63,11 +72,11 @@ class Kept[T]:
                 return value
             began = self._clock.now()
             if (fault := self._fault) is not None and began - self._fault_at < _pause(fault):
-                return self._instead(fault)
+                return self._instead(fault.again())
             try:
                 value = await self._load()
             except AzureFault as fault:
-                self._fault, self._fault_at = fault, self._clock.now()
+                self._fault, self._fault_at = fault.again(), self._clock.now()
                 return self._instead(fault)
             self._value, self._loaded_at = value, began
             self._wanted, self._fault = False, None
@@ -76,6 +85,8 @@ class Kept[T]:
     def forget(self, *, unless_younger: float = 0.0) -> None:
         """Load anew at the next asking, unless the value is younger than so many seconds."""
         if self.age is None or self.age >= timedelta(seconds=unless_younger):
+            if not self._wanted:
+                self._asked_at = self._clock.now()
             self._wanted = True
 
     def _good(self) -> T | None:
@@ -85,6 +96,41 @@ class Kept[T]:
         if self._value is None or self.age is None or self.age >= self._life + self._grace:
             raise fault
         return self._value
+
+
+class KeptBy[K: Hashable, T]:
+    """A value for each key, e.g. a subnet's id; those that nobody asks for any more are let go.
+
+    Resources come and go for as long as a process lives. Looking for what is spent each time that
+    the keys have doubled costs next to nothing, and bounds them by twice what is in use.
+    """
+
+    def __init__(self, keep: Callable[[K], Kept[T]]) -> None:
+        """Remember ``keep``, which makes what keeps a key's value."""
+        self._keep = keep
+        self._kept: dict[K, Kept[T]] = {}
+        self._enough = _FEW
+
+    def __getitem__(self, key: K) -> Kept[T]:
+        if key not in self._kept:
+            if len(self._kept) >= self._enough:
+                self._kept = {other: one for other, one in self._kept.items() if not one.spent}
+                self._enough = max(_FEW, 2 * len(self._kept))
+            self._kept[key] = self._keep(key)
+        return self._kept[key]
+
+    def get(self, key: K) -> Kept[T] | None:
+        """Give what keeps a key's value, if it was asked for and is not spent."""
+        found = self._kept.get(key)
+        if found is not None and found.spent:
+            del self._kept[key]
+            return None
+        return found
+
+    def forget(self, *, unless_younger: float = 0.0) -> None:
+        """Load all of them anew, each at its next asking."""
+        for one in self._kept.values():
+            one.forget(unless_younger=unless_younger)
 
 
 def _pause(fault: AzureFault) -> timedelta:

@@ -7,11 +7,10 @@ subnet share them. `azure-mgmt-network` would cost every cold start 200 ms for t
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 
 from shared.adapters.bodies.network import (
     Interface,
-    Subnet,
     parse_interface,
     parse_nsg,
     parse_routes,
@@ -20,10 +19,10 @@ from shared.adapters.bodies.network import (
 from shared.adapters.bodies.reading import Body
 from shared.adapters.clients import Clients
 from shared.adapters.faults import asking
-from shared.adapters.kept import Kept
+from shared.adapters.kept import Kept, KeptBy
 from shared.domain.ids import ArmId
 from shared.domain.model import Vm
-from shared.domain.network import Network, Nsg, Route
+from shared.domain.network import Network, Nsg
 from shared.errors import BadArmId
 from shared.ports import Clock
 from shared.settings import Settings
@@ -39,9 +38,9 @@ class ArmNetworks:
         self._clients = clients
         self._clock = clock
         self._seconds = settings.directory_seconds
-        self._subnets: dict[str, Kept[Subnet]] = {}
-        self._nsgs: dict[str, Kept[Nsg]] = {}
-        self._routes: dict[str, Kept[tuple[Route, ...]]] = {}
+        self._subnets = self._kept("subnet.get", parse_subnet)
+        self._nsgs = self._kept("nsg.get", parse_nsg)
+        self._routes = self._kept("routes.get", parse_routes)
 
     async def interfaces(self, vm: Vm) -> tuple[Network, ...]:
         found = []
@@ -52,7 +51,7 @@ class ArmNetworks:
         return tuple(found)
 
     async def _network(self, interface: Interface) -> Network:
-        subnet = await self._kept(self._subnets, interface.subnet, "subnet.get", parse_subnet)
+        subnet = await self._subnets[interface.subnet].get()
         return Network(
             subnet=subnet.name,
             private_address=interface.address,
@@ -60,30 +59,20 @@ class ArmNetworks:
             nic_nsg=await self._nsg(interface.nsg),
             routes=()
             if subnet.route_table is None
-            else await self._kept(self._routes, subnet.route_table, "routes.get", parse_routes),
+            else await self._routes[subnet.route_table].get(),
             application_groups=interface.application_groups,
             service_endpoints=subnet.service_endpoints,
             lost=interface.lost,
         )
 
     async def _nsg(self, nsg: ArmId | None) -> Nsg | None:
-        if nsg is None:
-            return None
-        return await self._kept(self._nsgs, nsg, "nsg.get", parse_nsg)
+        return None if nsg is None else await self._nsgs[nsg].get()
 
-    async def _kept[T](
-        self, known: dict[str, Kept[T]], of: ArmId, operation: str, parse: Callable[[Body], T]
-    ) -> T:
-        if of.key not in known:
-            known[of.key] = Kept(
-                self._clock, self._load(of, operation, parse), seconds=self._seconds
-            )
-        return await known[of.key].get()
+    def _kept[T](self, operation: str, parse: Callable[[Body], T]) -> KeptBy[ArmId, T]:
+        def keep(of: ArmId) -> Kept[T]:
+            return Kept(self._clock, lambda: self._get(of, operation, parse), seconds=self._seconds)
 
-    def _load[T](
-        self, of: ArmId, operation: str, parse: Callable[[Body], T]
-    ) -> Callable[[], Awaitable[T]]:
-        return lambda: self._get(of, operation, parse)
+        return KeptBy(keep)
 
     async def _get[T](self, of: ArmId, operation: str, parse: Callable[[Body], T]) -> T:
         body = await self._clients.get(of.path(), api_version=_API, operation=operation)

@@ -71,20 +71,19 @@ class StoredRules:
         self._rules: Rules | None = None
         self._etag = ""
         self._checked_at: datetime | None = None
-        self._wrong: BadRules | None = None  # what is wrong with the newest copy
+        self._wrong: tuple[Problem, ...] = ()  # what is wrong with the newest copy
         self._unread: AzureFault | None = None  # why there may be a newer one
         self._unread_since: datetime | None = None
 
     @property
     def problems(self) -> tuple[Problem, ...]:
         """Whatever is wrong with the newest copy; empty if it is in force."""
-        wrong = self._wrong.problems if self._wrong is not None else ()
         if self._unread is None:
-            return wrong
+            return self._wrong
         unread = _problem(self._copy.name, f"cannot be read: {self._unread}")
         since = self._unread_since or self._clock.now()
         passing = self._clock.now() - since < _A_WHILE
-        return (*wrong, replace(unread, level="warning") if passing else unread)
+        return (*self._wrong, replace(unread, level="warning") if passing else unread)
 
     async def current(self) -> Rules:
         """Give the rules in force.
@@ -100,9 +99,10 @@ class StoredRules:
                 self._checked_at = now
                 await self._check()
         if self._rules is None:
-            failure = self._wrong or self._unread
-            assert failure is not None, "a check gives rules or says why not"
-            raise failure
+            if self._wrong:
+                raise BadRules(self._wrong)
+            assert self._unread is not None, "a check gives rules or says why not"
+            raise self._unread.again()
         return self._rules
 
     async def aclose(self) -> None:
@@ -115,13 +115,13 @@ class StoredRules:
             if found is not None:
                 text, self._etag = found
                 self._rules = parse(text, self._copy.name)
-                self._wrong = None
+                self._wrong = ()
                 await self._keep(text)
         except AzureFault as fault:
-            self._unread = fault
+            self._unread = fault.again()
             self._unread_since = self._unread_since or self._clock.now()
         except BadRules as wrong:
-            self._wrong = wrong
+            self._wrong = wrong.problems
         if self._rules is None:
             self._rules = await self._kept()
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import cache
@@ -22,8 +21,6 @@ _LONGEST = 2000  # characters of a sentence that is looked up; ours are far shor
 LANGUAGES = ("en", "ko")
 TEXTS = Path(__file__).parent / "texts"
 
-missing: Counter[str] = Counter()  # "ko headline.opened": texts that fell back, for telemetry
-
 
 class Words:
     """The texts of one language."""
@@ -31,15 +28,15 @@ class Words:
     def __init__(self, language: str) -> None:
         self.language = language if language in LANGUAGES else FALLBACK
         self._texts = _texts(self.language)
-        self.fell_back: set[str] = set()
+        self.fell_back: set[str] = set()  # to English: keys, and how sentences begin
         if self.language != language:
-            self._report(f"language {language[:20]}")
+            self.fell_back.add(f"language {language[:20]}")
 
     def say(self, key: str, **values: object) -> str:
         """Give a text, its braces filled. Values are plain words, cleaned by the caller."""
         text = _find(self._texts, key)
         if text is None:
-            self._report(key)
+            self.fell_back.add(key)
             text = _find(_texts(FALLBACK), key)
         assert text is not None, f"{key} is in no language; a test walks all keys"
         return text.format(**values)
@@ -50,7 +47,7 @@ class Words:
             return otherwise
         text = _find(self._texts, key)
         if text is None:
-            self._report(key)
+            self.fell_back.add(key)
         return text or otherwise
 
     def finding(self, code: str, english: str) -> str:
@@ -63,7 +60,7 @@ class Words:
             return english
         said = self._sentence(english)
         if said is None:
-            self._report(f"phrase {english[:80]}")
+            self.fell_back.add(f"phrase {english[:80]}")
         return said or english
 
     def _sentence(self, english: str) -> str | None:
@@ -96,10 +93,6 @@ class Words:
 
     def time(self, at: datetime) -> str:
         return f"{at:%Y-%m-%d %H:%M} UTC"
-
-    def _report(self, key: str) -> None:
-        missing[f"{self.language} {key}"] += 1
-        self.fell_back.add(key)
 
 
 def keys(language: str) -> set[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import traceback
 
 import pytest
 
@@ -114,6 +115,20 @@ async def test_a_shelf_that_fails_hinders_nothing(good):
 
     with pytest.raises(BadRules):
         await StoredRules(Copy("{"), settings_for(), clock, shelf).current()
+
+
+@pytest.mark.parametrize("failing", [None, fault()], ids=["wrong", "unread"])
+async def test_a_process_that_never_had_rules_says_so_a_thousand_times_and_keeps_no_trace(failing):
+    """Each raise of one exception adds the frames it passes, with the message they work on."""
+    copy = Copy(BAD)
+    copy.failing = failing
+    rules = source(copy, FakeClock())
+
+    for _ in range(1000):
+        with pytest.raises((BadRules, AzureFault)) as told:
+            await rules.current()
+
+    assert len(traceback.extract_tb(told.value.__traceback__)) <= 2
 
 
 async def test_a_copy_with_errors_changes_nothing_and_says_what_is_wrong(good):
