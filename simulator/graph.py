@@ -14,6 +14,7 @@ from typing import cast
 from simulator.arm import Call, Json, Refusal, Reply, Route, Versions
 from simulator.graph_rows import BACKUP, CONTAINERS, TABLES, Row, container_rows, resource_rows
 from simulator.kql import parse
+from simulator.kql_memory import Memory
 from simulator.kql_run import Found, run
 from simulator.kql_tree import (
     Among,
@@ -35,10 +36,11 @@ BYTES = 16 * 1024 * 1024
 
 @dataclass(slots=True)
 class GraphState:
-    """Answers whose pages are still being read, newest last; and rows as last written."""
+    """Answers whose pages are still being read, newest last; rows as last written; a memory."""
 
     walks: dict[str, Found] = field(default_factory=dict)
     rows: dict[str, tuple[Body, str, Row]] = field(default_factory=dict)
+    memory: Memory = field(default_factory=Memory)
 
 
 def attach(world: World) -> None:
@@ -88,7 +90,7 @@ def _walk(
         raise _refused(call, "InvalidQuery", "take or limit cannot be combined with paging.")
     if not token:
         return int(str(options.get("$skip") or 0)), run(
-            query, _rows(world, call, query, body), call.now
+            query, _rows(world, call, query, body), call.now, world.graph.memory
         )
     try:
         offset, key = base64.urlsafe_b64decode(str(token)).decode().split("|")
@@ -110,7 +112,7 @@ def _rows(world: World, call: Call, query: Query, body: Mapping[str, Json]) -> I
             if readable(f"{row['type']}/read", scope.lower()):
                 yield row
     elif table == BACKUP:
-        yield from _backup_rows(world, call, subscriptions)
+        yield from _backup_rows(world, call, _only_type(query), subscriptions)
     else:
         readable = world.gateway.access.filter_of(call.principal)
         for rid, row in resource_rows(world, _only_type(query), subscriptions):
@@ -118,13 +120,15 @@ def _rows(world: World, call: Call, query: Query, body: Mapping[str, Json]) -> I
                 yield row
 
 
-def _backup_rows(world: World, call: Call, subscriptions: frozenset[str]) -> Iterator[Row]:
+def _backup_rows(
+    world: World, call: Call, kind: str | None, subscriptions: frozenset[str]
+) -> Iterator[Row]:
     moment = world.now() - timedelta(seconds=world.knobs.number("graph.backup_lag_seconds"))
     readable = world.gateway.access.filter_of(call.principal)
     for part in world.parts:
         for offered in part.rows(world, subscriptions):
             row = offered.at(moment)
-            if row is None:
+            if row is None or (kind and row["type"] != kind.lower()):
                 continue
             if not offered.action or readable(offered.action, offered.scope.lower()):
                 yield row

@@ -4,9 +4,11 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import assert_never
 
 from simulator.arm import Json
+from simulator.kql_memory import Memory, Row
 from simulator.kql_tree import (
     Among,
     Apply,
@@ -31,7 +33,6 @@ from simulator.kql_tree import (
 )
 from simulator.kql_values import NUMERIC, TEXTUAL, dynamic, moment, number, sortable, text, utc
 
-type Row = Mapping[str, Json]
 type Reader = Callable[[Row], Json]
 
 
@@ -47,16 +48,16 @@ class Found:
         return [self.shape(row) for row in rows] if self.shape else rows
 
 
-def run(query: Query, rows: Iterable[Row], now: datetime) -> Found:
+def run(query: Query, rows: Iterable[Row], now: datetime, memory: Memory) -> Found:
     """Apply a query's operators to the rows of its table."""
-    found = list(rows)
+    found = memory.table(list(rows))
     steps = _projected_last(list(query.operators))
     shape = None
     if steps and isinstance(last := steps[-1], Project):
         steps.pop()
         shape = _projection(last, now)
     for step in steps:
-        found = _applied(step, found, now)
+        found = memory.applied(step, found, partial(_applied, step, found, now))
     return Found(found, shape)
 
 

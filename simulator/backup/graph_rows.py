@@ -4,7 +4,7 @@ The vendor's sample reads ``currentProtectionState`` and ``dataSourceInfo``; oth
 REST names (facts §4.5a), so rows carry both. Rows of the past are kept, for readers that lag.
 """
 
-from collections import defaultdict, deque
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -33,8 +33,6 @@ _READ = {
     POLICY_TYPE: f"{POLICY_TYPE}/read",
     JOB_TYPE: f"{JOB_TYPE}/read",
 }
-
-type _Versions = deque[tuple[datetime, Fields | None]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +74,7 @@ class RowHistory:
 
     def __init__(self, state: BackupState) -> None:
         self._state = state
-        self._rows: dict[str, tuple[str, Vault, _Versions]] = {}
+        self._rows: dict[str, tuple[str, PastRow]] = {}  # beside its subscription, in lower case
         self._policies: defaultdict[str, set[str]] = defaultdict(set)  # ever seen, by vault
         state.changed.append(self.note)
 
@@ -101,25 +99,23 @@ class RowHistory:
         self._keep(vault, ITEM_TYPE, f"{vault.key}/items/{item_key}", row, at)
 
     def _keep(self, vault: Vault, kind: str, key: str, row: Fields | None, at: datetime) -> None:
-        if key not in self._rows:
-            if row is None:
-                return
-            self._rows[key] = (kind, vault, deque(maxlen=_VERSIONS))
-        versions = self._rows[key][2]
-        if not versions or versions[-1][1] != row:
-            versions.append((at, row))
+        _, known = self._rows.get(key, ("", None))
+        versions = known.versions if known else ()
+        if row == (versions[-1][1] if versions else None):
+            return
+        kept = PastRow(
+            row=row,
+            changed_at=at,
+            action=_READ[kind],
+            scope=vault.vault_id,
+            versions=(*versions, (at, row))[-_VERSIONS:],
+        )
+        self._rows[key] = (vault.subscription.lower(), kept)
 
     def offered(self, subscriptions: frozenset[str]) -> Iterator[GraphRow]:
-        for kind, vault, versions in list(self._rows.values()):
-            if vault.subscription.lower() not in subscriptions:
-                continue
-            yield PastRow(
-                row=versions[-1][1],
-                changed_at=versions[-1][0],
-                action=_READ[kind],
-                scope=vault.vault_id,
-                versions=tuple(versions),
-            )
+        for subscription, row in list(self._rows.values()):
+            if subscription in subscriptions:
+                yield row
 
 
 def rows(world: "World", subscriptions: frozenset[str]) -> Iterator[GraphRow]:
