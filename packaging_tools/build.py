@@ -2,8 +2,8 @@
 
     python -m packaging_tools.build [--to FOLDER] [--sources-only] [--with-dependencies]
 
-The last line printed is the zip's path. It holds the sources and beside them compiled modules that
-are not checked against them (docs/adr/0007): an instance compiles nothing when it starts. Azure
+The last line printed is the zip's path. It holds the sources and beside them compiled modules and
+templates that are not checked against them (docs/adr/0007): an instance compiles nothing. Azure
 installs `requirements.txt` (remote build); ``--with-dependencies`` puts the pinned and hashed
 requirements inside, compiled as well, for a network whose builds cannot reach a package index.
 """
@@ -20,7 +20,12 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
+from jinja2 import FileSystemLoader
+
 from packaging_tools.contents import ROOT, product
+from shared.loading import COMPILED
+from shared.notices import mail
+from shared.web import rendering
 
 NAME = "vm-backup-auto-enrollment.zip"
 TO = ROOT / "build" / "package"
@@ -39,6 +44,7 @@ def build(folder: Path, *, bytecode: bool = True, dependencies: bool = False) ->
             members |= dict(_installed(Path(scratch) / "site"))
         if bytecode:
             members |= dict(_compiled(members, Path(scratch) / "bytecode"))
+            members |= dict(_templates(Path(scratch) / "templates"))
         return _zipped(members, folder / NAME)
 
 
@@ -60,15 +66,34 @@ def _compiled(
         if name.suffix != ".py":
             continue
         tag = sys.implementation.cache_tag
-        target = name.parent / "__pycache__" / f"{name.stem}.{tag}.pyc"
-        py_compile.compile(
-            str(source),
-            cfile=str(scratch / target),
-            dfile=str(name),  # no path of this machine in tracebacks or bytes
-            doraise=True,
-            invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH,
+        target = name.parent / COMPILED / f"{name.stem}.{tag}.pyc"
+        yield target, _bytecode(source, name, scratch / target)
+
+
+def _templates(scratch: Path) -> Iterator[tuple[PurePosixPath, Path]]:
+    """Compile the templates of page and mail to modules, where `shared.loading` looks for them."""
+    for folder, environment in (
+        (rendering.HERE, rendering.environment()),
+        (mail.HERE, mail.environment()),
+    ):
+        place = PurePosixPath(folder.relative_to(ROOT).as_posix(), COMPILED)
+        environment.overlay(loader=FileSystemLoader(folder)).compile_templates(
+            scratch / place, extensions=["html", "txt"], zip=None, ignore_errors=False
         )
-        yield target, scratch / target
+        for source in (scratch / place).glob("*.py"):
+            name = place / source.name
+            yield name.with_suffix(".pyc"), _bytecode(source, name, source.with_suffix(".pyc"))
+
+
+def _bytecode(source: Path, name: PurePosixPath, target: Path) -> Path:
+    py_compile.compile(
+        str(source),
+        cfile=str(target),
+        dfile=str(name),  # no path of this machine in tracebacks or bytes
+        doraise=True,
+        invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH,
+    )
+    return target
 
 
 def _installed(scratch: Path) -> Iterator[tuple[PurePosixPath, Path]]:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from importlib.resources import files
+from pathlib import Path
 
 import msgspec
 
@@ -85,7 +85,7 @@ class Known:
 
 
 def _load() -> tuple[dict[str, Link], tuple[Fault, ...]]:
-    content = files("shared.domain").joinpath("faultbook.json").read_bytes()
+    content = Path(__file__).with_name("faultbook.json").read_bytes()
     book = msgspec.json.decode(content, type=Book)
     faults = []
     for row in book.faults:

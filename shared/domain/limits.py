@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from importlib.resources import files
+from pathlib import Path
 
 import msgspec
 
@@ -55,7 +55,7 @@ class Limits:
 
 
 def _load() -> Limits:
-    content = files("shared.domain").joinpath("limits.json").read_bytes()
+    content = Path(__file__).with_name("limits.json").read_bytes()
     return Limits(msgspec.json.decode(content, type=tuple[Limit, ...]))
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shared.errors import AzureFault, Disposition
+from shared.loading import templates
 from shared.notices.escape import header
 from shared.notices.shrinking import STEPS
 from shared.notices.view import View
@@ -22,6 +23,7 @@ from shared.notices.words import Words
 if TYPE_CHECKING:
     import jinja2
 
+HERE = Path(__file__).parent / "templates"
 LARGEST = 200_000  # bytes of the HTML; a mail beyond 102 KB is folded by some clients, not refused
 
 _EMPTY = re.compile(r"\n{3,}")
@@ -84,7 +86,7 @@ def environment() -> jinja2.Environment:
     import jinja2
 
     made = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
+        loader=templates(HERE),
         autoescape=jinja2.select_autoescape(enabled_extensions=("html",), default=False),
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,

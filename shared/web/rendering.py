@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shared.domain.quoting import one_line
-from shared.loading import loading
+from shared.loading import loading, templates
 from shared.web.http import Answer
 
 if TYPE_CHECKING:
@@ -28,11 +28,11 @@ _NAME = 300  # characters of foreign text on a page
 def environment() -> Environment:
     """Load the templates once; the page is the only part of the app that needs Jinja."""
     with loading():
-        from jinja2 import Environment, FileSystemLoader, StrictUndefined
+        from jinja2 import Environment, StrictUndefined
         from markupsafe import Markup
 
     made = Environment(
-        loader=FileSystemLoader(HERE),
+        loader=templates(HERE),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -12,6 +12,11 @@ import pytest
 from packaging_tools import licenses, sbom
 from packaging_tools.build import build
 from packaging_tools.contents import ROOT, product
+from shared.web.rendering import page
+
+TEMPLATES = [
+    path for path in product() if path.parent.name == "templates" and path.suffix != ".css"
+]
 
 
 @pytest.fixture(scope="module")
@@ -63,13 +68,34 @@ def test_no_path_of_this_machine_is_in_it(package):
     assert guilty == []
 
 
-def test_every_module_is_compiled_and_not_checked_against_its_source(package):
+def test_every_module_and_template_is_compiled_and_not_checked_against_its_source(package):
     with zipfile.ZipFile(package) as archive:
         compiled = [name for name in archive.namelist() if name.endswith(".pyc")]
         flags = {int.from_bytes(archive.read(name)[4:8], "little") for name in compiled}
 
-    assert len(compiled) == len([path for path in product() if path.suffix == ".py"])
+    sources = [path for path in product() if path.suffix == ".py" or path in TEMPLATES]
+    assert len(compiled) == len(sources) > len(TEMPLATES) > 0
     assert flags == {0b01}  # PEP 552: hash-based, unchecked
+
+
+def test_templates_come_from_the_package_compiled(package, tmp_path):
+    with zipfile.ZipFile(package) as archive:
+        archive.extractall(tmp_path)
+    for template in TEMPLATES:
+        (tmp_path / template).unlink()
+    asking = (
+        "import sys; from shared.notices import mail; from shared.web import rendering\n"
+        "for name in sys.argv[1:]:\n"
+        "    (mail if name.startswith('mail') else rendering).environment().get_template(name)\n"
+        "print(rendering.page('sign_in.html', next='<', wrong=False).body.decode())"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", asking, *(template.name for template in TEMPLATES)],
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.strip() == page("sign_in.html", next="<", wrong=False).body.decode().strip()
 
 
 def test_the_app_loads_from_the_package_alone(package, tmp_path):

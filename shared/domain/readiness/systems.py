@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from enum import StrEnum
 from functools import lru_cache
-from importlib.resources import files
+from pathlib import Path
 
 import msgspec
 
@@ -44,7 +44,7 @@ class Support(StrEnum):
 
 
 def _load() -> Systems:
-    content = files("shared.domain.readiness").joinpath("systems.json").read_bytes()
+    content = Path(__file__).with_name("systems.json").read_bytes()
     return msgspec.json.decode(content, type=Systems)
 
 
