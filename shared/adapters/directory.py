@@ -50,9 +50,9 @@ class ArmDirectory:
         seconds = settings.directory_seconds
         self._vaults = Kept(clock, self._load_vaults, seconds=seconds, grace=3 * seconds)
         self._policies = Kept(clock, self._load_policies, seconds=seconds)
-        self._listed = KeptBy(self._list_of)
+        self._listed = KeptBy(clock, self._list_of)
         self._had_vaults: set[str] = set()
-        self._regions = KeptBy(self._regions_of)
+        self._regions = KeptBy(clock, self._regions_of)
 
     async def vaults(self) -> tuple[Vault, ...]:
         return await self._vaults.get()

@@ -258,7 +258,7 @@ class GraphEstate:
 
     def _keep_by[T](self, load: Callable[[str], Awaitable[T]]) -> KeptBy[str, T]:
         """Keep what is loaded for a subscription."""
-        return KeptBy(lambda subscription: self._keep(lambda: load(subscription)))
+        return KeptBy(self._clock, lambda subscription: self._keep(lambda: load(subscription)))
 
 
 def _cursor(answer: Body, rows: Sequence[Body]) -> str:

@@ -15,7 +15,7 @@ from shared.ports import Clock
 
 _AFTER_FAULT = timedelta(seconds=5)
 _AFTER_REFUSAL = timedelta(seconds=60)  # a right that is lacking does not come within seconds
-_FEW = 64  # keys that nobody minds
+_TIDIED = timedelta(seconds=60)  # between two looks at all keys
 
 
 class Kept[T]:
@@ -101,21 +101,22 @@ class Kept[T]:
 class KeptBy[K: Hashable, T]:
     """A value for each key, e.g. a subnet's id; those that nobody asks for any more are let go.
 
-    Resources come and go for as long as a process lives. Looking for what is spent each time that
-    the keys have doubled costs next to nothing, and bounds them by twice what is in use.
+    Resources come and go for as long as a process lives, and a new one is the time to look for
+    what is spent; once a minute, since thousands may come at once.
     """
 
-    def __init__(self, keep: Callable[[K], Kept[T]]) -> None:
+    def __init__(self, clock: Clock, keep: Callable[[K], Kept[T]]) -> None:
         """Remember ``keep``, which makes what keeps a key's value."""
+        self._clock = clock
         self._keep = keep
         self._kept: dict[K, Kept[T]] = {}
-        self._enough = _FEW
+        self._tidied_at = clock.now()
 
     def __getitem__(self, key: K) -> Kept[T]:
         if key not in self._kept:
-            if len(self._kept) >= self._enough:
+            if (now := self._clock.now()) - self._tidied_at >= _TIDIED:
                 self._kept = {other: one for other, one in self._kept.items() if not one.spent}
-                self._enough = max(_FEW, 2 * len(self._kept))
+                self._tidied_at = now
             self._kept[key] = self._keep(key)
         return self._kept[key]
 

@@ -72,7 +72,7 @@ class ArmNetworks:
         def keep(of: ArmId) -> Kept[T]:
             return Kept(self._clock, lambda: self._get(of, operation, parse), seconds=self._seconds)
 
-        return KeptBy(keep)
+        return KeptBy(self._clock, keep)
 
     async def _get[T](self, of: ArmId, operation: str, parse: Callable[[Body], T]) -> T:
         body = await self._clients.get(of.path(), api_version=_API, operation=operation)
