@@ -35,7 +35,7 @@ from shared.errors import AzureFault, Disposition
 from shared.ports import Ports
 
 FEWEST = 20  # VMs that must have ended before a share of failures means anything
-LOST = timedelta(minutes=20)  # after which a VM that nobody looked at is sent again
+LOST = timedelta(minutes=20)  # after which a VM that nobody looked at may be sent again
 SOON = timedelta(
     minutes=15
 )  # a wait up to here is part of the wave; a longer one is not waited for
@@ -43,6 +43,7 @@ LOOK_EVERY = 10.0  # seconds of our clock between two looks at a wave
 READ_ABREAST = 16
 LOOKED_AT = 64  # found under way, after which a look ends: a large wave is not read over and over
 FAULTS = 5  # of storage in a row that a run sits out
+BACKLOG = "enrollments-backlog"  # the queue of what is sent
 PAUSED = "paused"
 NOWHERE: Mapping[str, str] = MappingProxyType({})
 
@@ -194,14 +195,14 @@ async def carry_on(
     while run.under_way() or run.next_wave():
         await ports.clock.synchronize()
         try:
-            lost = await look(ports, run, patience, most=LOOKED_AT if patience else None)
+            unseen = await look(ports, run, patience, most=LOOKED_AT if patience else None)
             told(_progress(run, before, began, ports.clock.now()))
             run.stopped = run.over_threshold() or (PAUSED if paused() else "")
             state.write(run)
             if run.stopped:
                 return run
             patience = timedelta(0)  # stopped in between, it is known only who was meant to be sent
-            await _send(ports, run, lost, state)
+            await _send(ports, run, await _lost(ports, unseen), state)
             if not run.under_way():
                 await _send(ports, run, run.next_wave(), state)
             patience, faults = LOST, 0
@@ -222,10 +223,10 @@ async def look(
 ) -> list[Item]:
     """Read what became of those under way; give those nobody has looked at for so long.
 
-    A message may never have been sent, or is lost. ``most`` ends the look when so many are found
+    ``most`` ends the look when so many are found
     still under way, in no order, so that a few that wait long do not hide the others.
     """
-    under_way, lost = run.under_way(), list[Item]()
+    under_way, unseen = run.under_way(), list[Item]()
     random.shuffle(under_way)
     still = 0
     for few in batched(under_way, READ_ABREAST, strict=False):
@@ -238,11 +239,11 @@ async def look(
                 _judge(item, row[0], now)
             if item.fate is Fate.SENT:
                 still += 1
-                if _is_lost(item, row[0] if row is not None else None, now - patience):
-                    lost.append(item)
+                if _unseen(item, row[0] if row is not None else None, now - patience):
+                    unseen.append(item)
         if most is not None and still >= most:
             break
-    return lost
+    return unseen
 
 
 def _judge(item: Item, row: Row, now: datetime) -> None:
@@ -282,7 +283,17 @@ async def _send(ports: Ports, run: Run, items: Sequence[Item], state: StateFile)
         await ports.queues.send(message, backlog=True)
 
 
-def _is_lost(item: Item, row: Row | None, since: datetime) -> bool:
+async def _lost(ports: Ports, unseen: list[Item]) -> list[Item]:
+    """Give those whose message was never sent, or is lost: not while as many may stand in line.
+
+    A service that is slower than the patience would be given its whole queue again and again.
+    """
+    if unseen and await ports.queues.depth(BACKLOG) >= len(unseen):
+        return []
+    return unseen
+
+
+def _unseen(item: Item, row: Row | None, since: datetime) -> bool:
     assert item.sent_at is not None, "only a VM that was sent is looked for"
     looked_at = row is not None and (
         (row.let_in and row.seen_at >= item.sent_at)

@@ -11,7 +11,18 @@ import msgspec
 import pytest
 
 from ops import backfill
-from ops.backfill import FAULTS, FEWEST, LOOKED_AT, Fate, Item, Run, StateFile, carry_on, new_run
+from ops.backfill import (
+    FAULTS,
+    FEWEST,
+    LOOKED_AT,
+    LOST,
+    Fate,
+    Item,
+    Run,
+    StateFile,
+    carry_on,
+    new_run,
+)
 from shared.domain.ids import ArmId, virtual_machine
 from shared.domain.messages import WorkItem
 from shared.domain.records import Claim, Row
@@ -275,6 +286,22 @@ async def test_lost_messages_are_sent_again_after_a_while(house, tmp_path):
 
     assert done.counts() == {Fate.ENROLLED: 5}
     assert {item.times for item in done.items} == {2}
+
+
+async def test_what_may_stand_in_line_is_not_sent_again(house, tmp_path):
+    """A service slower than the patience, whose queue would grow with every look."""
+    taken = house.service.turn
+    began = house.clock.now()
+
+    async def turn() -> None:
+        if house.clock.now() - began > 3 * LOST:
+            await taken()
+
+    house.service.turn = turn
+    done = await carry_on(house.ports, run_of(house, 50), StateFile(tmp_path / "s.json"))
+
+    assert done.counts() == {Fate.ENROLLED: 50}
+    assert {item.times for item in done.items} == {1}
 
 
 @pytest.mark.parametrize(
