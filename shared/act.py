@@ -15,7 +15,7 @@ from uuid import UUID
 
 from msgspec.structs import replace
 
-from shared import telemetry
+from shared import ceiling, telemetry
 from shared.claims import Held
 from shared.domain.decisions import Change as Decided
 from shared.domain.decisions import ChangePolicy, Enroll, Resume, Undelete
@@ -185,13 +185,9 @@ async def _no_room(
 ) -> Postponed | None:
     """Take a place, a slot of the vault and one of the hour's changes; or say what is missing.
 
-    The ceiling is looked at first, so that a thousand VMs that must wait take no places, and
-    counted last, so that what is not sent is not counted.
+    The ceiling is counted last, so that what is not sent is not counted.
     """
     vm, settings = work.vm_id, ports.settings
-    hour, day = await ports.ledger.changes(vm.subscription, now)
-    if hour >= settings.changes_per_hour or day >= settings.changes_per_day:
-        return await _over_ceiling(ports, work, now)
     if kind is ChangeKind.ENROLL:
         today = now.date().isoformat()
         if not await ports.ledger.take_place(vault, today, vm, settings.place_cap):
@@ -205,33 +201,8 @@ async def _no_room(
     if kind is ChangeKind.ENROLL:
         ports.pace.settled(vault)
         await ports.ledger.give_place(vault, now.date().isoformat(), vm)
-    return await _over_ceiling(ports, work, now)
-
-
-async def _over_ceiling(ports: Ports, work: WorkItem, now: datetime) -> Postponed:
-    """Bound the blast radius: one ceiling for all causes (DESIGN §3.14)."""
-    subscription = work.vm_id.subscription
-    hour, day = await ports.ledger.changes(subscription, now)
-    if day >= ports.settings.changes_per_day:
-        until, reached = _next_day(now), f"{day} changes today"
-    else:
-        until, reached = _next_hour(now), f"{hour} changes this hour"
-    await ports.notices.tell_operators(
-        "CEILING_REACHED",
-        "The ceiling of changes was reached; further VMs wait. Raise CHANGES_PER_HOUR or "
-        "CHANGES_PER_DAY if this is intended.",
-        f"subscription {subscription}: {reached} (last cause: {work.cause})",
-        now,
-    )
-    return Postponed(seconds=(until - now).total_seconds(), why="ceiling")
-
-
-def _next_hour(now: datetime) -> datetime:
-    return now.replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)
-
-
-def _next_day(now: datetime) -> datetime:
-    return now.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
+    until = await ceiling.reached(ports, work, now) or ceiling.next_hour(now)
+    return Postponed(seconds=(until - now).total_seconds(), why=ceiling.CEILING)
 
 
 def unresolved(row: Row) -> bool:

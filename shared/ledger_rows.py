@@ -56,6 +56,7 @@ def observed(row: Row, snapshot: Snapshot, verdict: Verdict) -> Row:
         deadline_hours=verdict.deadline_hours,
         first_backup_after=verdict.first_backup_after,
         would="",
+        waits_for_ceiling=False,
         excluded_by="",
         excluded_until=None,
         reason="",

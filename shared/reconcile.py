@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 from msgspec.structs import replace
 
-from shared import first_backup, outcomes, rights, telemetry
+from shared import ceiling, first_backup, outcomes, rights, telemetry
 from shared.act import (
     SETTLES_WITHOUT_JOB,
     Refused,
@@ -58,19 +58,26 @@ async def reconcile(ports: Ports, work: WorkItem, by: str, *, backlog: bool = Fa
     if seen is not None and (why := folded(seen[0], work, by, ports.clock.now())):
         telemetry.count("enrollment.folded", why=why)
         return why
-    asks_azure = seen is None or in_flight(seen[0]) is None
+    held_until = await ceiling.still_reached(ports, work, seen and seen[0], ports.clock.now())
+    asks_azure = held_until is None and (seen is None or in_flight(seen[0]) is None)
     if asks_azure and (seconds := await ports.pace.slot(vm.subscription, urgent=not backlog)):
         await ports.queues.send(work, delay=seconds, backlog=backlog)
         return "paced"
     try:
-        return await _claimed(ports, work, by, seen, backlog=backlog)
+        return await _claimed(ports, work, by, seen, held_until, backlog=backlog)
     finally:
         if asks_azure:
             ports.pace.done(vm.subscription)
 
 
 async def _claimed(
-    ports: Ports, work: WorkItem, by: str, seen: tuple[Row, Etag] | None, *, backlog: bool
+    ports: Ports,
+    work: WorkItem,
+    by: str,
+    seen: tuple[Row, Etag] | None,
+    held_until: datetime | None,
+    *,
+    backlog: bool,
 ) -> str:
     """Claim the VM, reconcile it, release it."""
     held = await claim(ports.ledger, work, by, ports.clock.now(), seen)
@@ -82,12 +89,12 @@ async def _claimed(
     with telemetry.span("reconcile", work.trace, vm=work.vm, cause=work.cause) as trace:
         try:
             found = held.row
-            done = await _under_claim(ports, held, work, trace)
+            done = await _under_claim(ports, held, work, held_until, trace)
             await rights.told(ports, found, done.row, ports.clock.now())
             await outcomes.announce(ports, found, done.row, ports.clock.now())
             same_wait = held.row.until == done.until and work.cause not in TIMED
             if done.until is not None and not same_wait:
-                await owned(ports, work, done.until, trace, backlog=backlog)
+                await owned(ports, work, done, trace, backlog=backlog)
             again = await held.release(replace(done.row, trace=trace))
         except Conflict:
             telemetry.wide("claim.lost", vm=work.vm, by=by, trace=trace)
@@ -101,7 +108,11 @@ async def _claimed(
     return done.outcome
 
 
-async def _under_claim(ports: Ports, held: Held, work: WorkItem, trace: str) -> Done:
+async def _under_claim(
+    ports: Ports, held: Held, work: WorkItem, held_until: datetime | None, trace: str
+) -> Done:
+    if held_until is not None and held.row.waits_for_ceiling:
+        return waiting(held.row, held_until, ceiling.CEILING)
     try:
         if unresolved(held.row):
             await resolve(ports, held)
@@ -144,9 +155,6 @@ async def _decided(ports: Ports, held: Held, work: WorkItem, trace: str) -> Done
         row = observed(held.row, snapshot, verdict)
         if not isinstance(verdict.decision, Change):
             break
-        if doubtful and not isinstance(verdict.decision, Enroll):
-            snapshot, doubtful = await read_anew(ports, snapshot, verdict.decision.item), False
-            continue
         vm = snapshot.vm
         if reason := held_back(
             observing=ports.settings.observing,
@@ -159,6 +167,11 @@ async def _decided(ports: Ports, held: Held, work: WorkItem, trace: str) -> Done
             return await told(ports, done, snapshot, verdict, trace)
         standing = tuple(one.code for one in row.findings if one.code in verdict.tell)
         row = replace(row, standing=standing)  # what blocked it is gone, whatever the answer
+        if until := await ceiling.reached(ports, work, now):
+            return _put_off(row, until, ceiling.CEILING, now)
+        if doubtful and not isinstance(verdict.decision, Enroll):
+            snapshot, doubtful = await read_anew(ports, snapshot, verdict.decision.item), False
+            continue
         try:
             sent = await change(ports, held, row, verdict.decision, work, trace)
         except Refused as refused:
@@ -175,15 +188,19 @@ async def _decided(ports: Ports, held: Held, work: WorkItem, trace: str) -> Done
             done = Done(row=row, outcome=verdict.kind)
             return await told(ports, done, snapshot, verdict, trace)
         if sent.full is None:
-            later = now + timedelta(seconds=sent.seconds)
-            return waiting(move(row, On.WAIT, now, sent.why), later, sent.why)
+            return _put_off(row, now + timedelta(seconds=sent.seconds), sent.why, now)
         snapshot = _full(snapshot, sent.full)
     else:
-        return waiting(move(row, On.WAIT, now, "vaults-full"), now + AFTER_FAULT, "vaults-full")
+        return _put_off(row, now + AFTER_FAULT, "vaults-full", now)
     row = await first_backup.started(ports, held, row, snapshot, verdict, trace)
     row, until = await recorded(ports, row, snapshot, verdict, now)
     done = Done(row=row, outcome=verdict.kind, until=until)
     return await told(ports, done, snapshot, verdict, trace)
+
+
+def _put_off(row: Row, until: datetime, why: str, now: datetime) -> Done:
+    row = replace(row, waits_for_ceiling=why == ceiling.CEILING)
+    return waiting(move(row, On.WAIT, now, why), until, why)
 
 
 async def _failed(held: Held, change: Change, fault: AzureFault, now: datetime) -> None:

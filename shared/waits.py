@@ -104,12 +104,16 @@ def waiting(row: Row, until: datetime, why: str) -> Done:
     return Done(row=replace(row, until=until), outcome=f"wait {why}", until=until)
 
 
-async def owned(
-    ports: Ports, work: WorkItem, until: datetime, trace: str, *, backlog: bool
-) -> None:
-    """Give a wait its one owner: a delayed message, or a row of the due index."""
+async def owned(ports: Ports, work: WorkItem, done: Done, trace: str, *, backlog: bool) -> None:
+    """Give a wait its one owner: a delayed message, or a row of the due index.
+
+    What waits for the ceiling is a row, too: it is as many as the estate has, and would wake as a
+    herd (DESIGN §3.4).
+    """
+    assert done.until is not None, "only what waits has an owner"
+    until = done.until
     wait = until - ports.clock.now()
-    if wait > MESSAGE_WAIT:
+    if wait > MESSAGE_WAIT or done.row.waits_for_ceiling:
         await ports.ledger.put_due(work.vm_id, until)
         return
     await ports.queues.send(

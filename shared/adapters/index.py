@@ -48,11 +48,18 @@ class _Learned:
     item: ProtectedItem
     at: datetime
     vault: str
-    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Counted:
+    """What a vault holds, counted once for all VMs that ask before it changes."""
+
+    among: _Loaded
+    room: Room
 
 
 class GraphIndex:
-    """Answers the `ItemIndex` port."""
+    """Answers the `ItemIndex` port. What is asked for every VM costs no walk of all items."""
 
     def __init__(
         self,
@@ -68,7 +75,8 @@ class GraphIndex:
         self._directory = directory
         seconds = settings.index_seconds
         self._kept = Kept(clock, self._load, seconds=seconds, grace=2 * seconds)
-        self._learned: dict[str, _Learned] = {}
+        self._learned: dict[str, dict[str, _Learned]] = {}  # by name, then by id key
+        self._counted: dict[str, _Counted] = {}  # by vault
         self._seen: set[str] = set()  # vaults that Graph was right about
         self._full: set[str] = set()  # vaults that had items at the latest load
         self._asked: set[str] = set()  # vaults to be listed by ARM with the next load
@@ -76,12 +84,24 @@ class GraphIndex:
     async def named(self, vm: ArmId) -> tuple[ProtectedItem, ...]:
         name = f"{vm.group};{vm.name}".lower()
         loaded = await self._kept.get()
-        learned = {key: one.item for key, one in self._learned.items() if one.name == name}
+        learned = {key: one.item for key, one in self._learned.get(name, {}).items()}
         return tuple((loaded.named.get(name, {}) | learned).values())
 
     async def room(self, vault: ArmId) -> Room:
         loaded = await self._kept.get()
-        learned = {key: one.item for key, one in self._learned.items() if one.vault == vault.key}
+        counted = self._counted.get(vault.key)
+        if counted is None or counted.among is not loaded:
+            counted = _Counted(among=loaded, room=self._room(vault, loaded))
+            self._counted[vault.key] = counted
+        return counted.room
+
+    def _room(self, vault: ArmId, loaded: _Loaded) -> Room:
+        learned = {
+            key: one.item
+            for named in self._learned.values()
+            for key, one in named.items()
+            if one.vault == vault.key
+        }
         held = [
             item
             for item in (loaded.vaults.get(vault.key, {}) | learned).values()
@@ -91,9 +111,13 @@ class GraphIndex:
         return Room(items=len(held), today=0, per_policy=policies)
 
     def learn(self, item: ProtectedItem) -> None:
-        self._learned[item.id.key] = _Learned(
-            item=item, at=self._clock.now(), vault=_vault(item), name=_name(item)
-        )
+        vault, name, key = _vault(item), _name(item), item.id.key
+        mine = self._learned.setdefault(name, {})
+        if (counted := self._counted.get(vault)) is not None:
+            shown = mine[key].item if key in mine else counted.among.vaults.get(vault, {}).get(key)
+            if shown is None or _takes(shown) != _takes(item):
+                del self._counted[vault]
+        mine[key] = _Learned(item=item, at=self._clock.now(), vault=vault)
 
     def forget(self, vault: ArmId | None = None) -> None:
         """Load anew; a vault that is named is read from ARM, which does not lag."""
@@ -110,7 +134,7 @@ class GraphIndex:
         unused = {vault.id.key for vault in known if vault.storage_version == _NEVER_USED}
         shown, answered = await self._from_graph(vaults)
         by_vault = _grouped(shown, _vault)
-        self._seen |= by_vault.keys()
+        self._seen = (self._seen | by_vault.keys()) & {vault.key for vault in vaults}
         for vault in vaults:
             needed = not answered or vault.key in self._asked
             shows = vault.key in by_vault
@@ -165,11 +189,16 @@ class GraphIndex:
 
     def _outdate(self, shown: Items, began: datetime) -> None:
         """Let go of what we learned and this load agrees with, or should by now."""
-        self._learned = {
-            key: one
-            for key, one in self._learned.items()
-            if not _agrees(shown.get(key), one.item) and began - one.at <= _AMPLE
+        left = {
+            name: {
+                key: one
+                for key, one in named.items()
+                if not _agrees(shown.get(key), one.item) and began - one.at <= _AMPLE
+            }
+            for name, named in self._learned.items()
         }
+        self._learned = {name: named for name, named in left.items() if named}
+        self._counted.clear()
 
 
 def _agrees(shown: ProtectedItem | None, learned: ProtectedItem) -> bool:
@@ -177,6 +206,11 @@ def _agrees(shown: ProtectedItem | None, learned: ProtectedItem) -> bool:
     if shown is None or shown.policy != learned.policy:
         return False
     return shown.state is learned.state or {shown.state, learned.state} <= _ALIVE
+
+
+def _takes(item: ProtectedItem) -> tuple[bool, ArmId | None]:
+    """Say what place an item takes in its vault."""
+    return item.state is not ProtectionState.SOFT_DELETED, item.policy
 
 
 def _grouped(items: Items, by: Callable[[ProtectedItem], str]) -> dict[str, Items]:

@@ -130,6 +130,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     tag_excluded_since: datetime | None = None
     passing_since: datetime | None = None  # since when a provisioning or power state is waited for
     validation: PastValidation | None = None
+    waits_for_ceiling: bool = False  # of changes; nothing else of it is due at `until`
     let_in: bool = False  # by a backfill, though it may be older than ENROLL_SINCE; for good
     v: int = 1
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -299,6 +300,7 @@ async def test_the_index_finds_items_by_name_and_counts_them(azure):
 
 async def test_the_index_knows_what_it_was_told_before_azure_shows_it(azure):
     await azure.index.named(VM)
+    assert (await azure.index.room(VAULT)).items == 1
     await enrolled(azure)
     item = await azure.backup.item(ITEM)
 
@@ -306,6 +308,11 @@ async def test_the_index_knows_what_it_was_told_before_azure_shows_it(azure):
 
     assert [found.policy for found in await azure.index.named(VM)] == [GOLD]
     assert [found.id for found in await azure.index.named(NAMESAKE)] == [ITEM]
+    room = await azure.index.room(VAULT)
+    assert (room.items, dict(room.per_policy)) == (2, {GOLD.key: 1})
+    azure.index.learn(replace(item, state=ProtectionState.SOFT_DELETED))
+    assert (await azure.index.room(VAULT)).items == 1
+    azure.index.learn(item)
     assert (await azure.index.room(VAULT)).items == 2
     await azure.pass_time(2000)
     assert [found.policy for found in await azure.index.named(VM)] == [GOLD]

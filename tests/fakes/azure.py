@@ -175,6 +175,7 @@ class FakeBackup:
         self.failed_backups: list[Job] = []
         self.calls: Counter[str] = Counter()
         self._runs: list[_Run] = []
+        self._unsettled: list[_Run] = []
         self._orders: dict[str, list[_Order]] = {}
         self._read_faults: dict[str, list[AzureFault]] = {}
         self._denied: dict[str, tuple[str, str, str]] = {}
@@ -214,6 +215,11 @@ class FakeBackup:
     def deny(self, vm: ArmId, code: str, message: str = "", recommendation: str = "") -> None:
         """Let Azure's own validation say no to this VM; "" lets it say yes again."""
         self._denied[vm.key] = (code, message, recommendation)
+
+    def lose_changes(self) -> None:
+        """Let no change sent so far have reached Azure."""
+        self._runs.clear()
+        self._unsettled.clear()
 
     def fail_reads(self, call: str, error: AzureFault, *, times: int = 1) -> None:
         """Answer the next ``jobs``, ``operation`` or ``item`` calls with a failure."""
@@ -285,6 +291,7 @@ class FakeBackup:
             without_job=order.without_job,
         )
         self._runs.append(run)
+        self._unsettled.append(run)
         if order.answer is not None:
             raise order.answer
         return Accepted(operation=run.operation)
@@ -361,14 +368,16 @@ class FakeBackup:
         return change.item or item_of(change.vault, change.vm)
 
     def _settle(self) -> None:
-        for run in self._runs:
-            if not run.applied and run.ends <= self._clock.now():
-                run.applied = True
-                if not run.code and self._protected_elsewhere(run.change):
-                    run.code = "VirtualMachineAlreadyProtected"
-                    run.message = "Virtual machine is already registered with another vault."
-                if not run.code:
-                    self._apply(run.change)
+        now = self._clock.now()
+        ended = [run for run in self._unsettled if run.ends <= now]
+        for run in ended:
+            self._unsettled.remove(run)
+            run.applied = True
+            if not run.code and self._protected_elsewhere(run.change):
+                run.code = "VirtualMachineAlreadyProtected"
+                run.message = "Virtual machine is already registered with another vault."
+            if not run.code:
+                self._apply(run.change)
 
     def _protected_elsewhere(self, change: Change) -> bool:
         """One VM has one vault; an item stopped elsewhere does not hinder (report §6.19), and one
@@ -530,22 +539,33 @@ def _name(vm: ArmId) -> str:
 
 
 class FakeIndex:
-    """Items as of the last load; what was learned since wins over what a load tells."""
+    """Items as of the last load; what was learned since wins over what a load tells.
+
+    It is asked for every VM, so what is known of a name and of a vault is not looked for twice.
+    """
 
     def __init__(self, backup: FakeBackup) -> None:
         self._backup = backup
         self._loaded: dict[str, ProtectedItem] | None = None
         self.learned: dict[str, ProtectedItem] = {}
         self.loads = 0
+        self._names: dict[str, dict[str, ProtectedItem]] | None = None
+        self._rooms: dict[str, Room] = {}
 
     async def named(self, vm: ArmId) -> tuple[ProtectedItem, ...]:
-        wanted = _name(vm)
-        return tuple(item for item in self._known().values() if item.id.name.lower() == wanted)
+        return tuple(self._known().get(_name(vm), {}).values())
 
     async def room(self, vault: ArmId) -> Room:
+        known = self._known()
+        if vault.key not in self._rooms:
+            self._rooms[vault.key] = self._room(vault, known)
+        return self._rooms[vault.key]
+
+    def _room(self, vault: ArmId, known: dict[str, dict[str, ProtectedItem]]) -> Room:
         held = [
             item
-            for item in self._known().values()
+            for named in known.values()
+            for item in named.values()
             if item.vault == vault and item.state is not ProtectionState.SOFT_DELETED
         ]
         return Room(
@@ -556,20 +576,35 @@ class FakeIndex:
 
     def learn(self, item: ProtectedItem) -> None:
         self.learned[item.id.key] = item
+        if self._names is None:
+            return
+        named = self._names.setdefault(item.id.name.lower(), {})
+        if named.get(item.id.key) != item:
+            named[item.id.key] = item
+            self._rooms.pop(item.vault.key, None)
 
     def forget(self, vault: ArmId | None = None) -> None:
-        self._loaded = None
+        self._loaded = self._names = None
         self.learned = {
             key: item
             for key, item in self.learned.items()
             if vault is not None and item.vault != vault
         }
 
-    def _known(self) -> dict[str, ProtectedItem]:
+    def unlearn(self) -> None:
+        """Know only what was loaded, as another process does."""
+        self.learned.clear()
+        self._names = None
+
+    def _known(self) -> dict[str, dict[str, ProtectedItem]]:
         if self._loaded is None:
             self._loaded = {item.id.key: item for item in self._backup.items()}
             self.loads += 1
-        return self._loaded | self.learned
+        if self._names is None:
+            self._names, self._rooms = {}, {}
+            for key, item in (self._loaded | self.learned).items():
+                self._names.setdefault(item.id.name.lower(), {})[key] = item
+        return self._names
 
 
 class FakeEstate:

@@ -202,11 +202,12 @@ class House:
             await self._run("watch", lambda: watch(self.ports))
         while True:
             self._take()
-            due = [one for one in self._hidden if one.at <= self.clock.now()]
+            now = self.clock.now()
+            due = [one for one in self._hidden if one.at <= now]
             if not due:
                 return
+            self._hidden = [one for one in self._hidden if one.at > now]
             for one in due:
-                self._hidden.remove(one)
                 await self._deliver(one)
 
     async def row(self, vm: ArmId) -> Row:

@@ -230,7 +230,44 @@ async def test_a_whole_estate_tagged_anew_changes_hour_by_hour_and_is_told_once(
         hours += 1
         assert len(house.backup.sent) <= most * (hours + 1)  # the clock's hours, not ours
     assert len(house.backup.sent) >= most * hours or len(house.backup.sent) == many
+    await house.play(600, step=60)  # what was just sent ends
     assert house.notices.operators == ["CEILING_REACHED"]
     assert house.notices.reported == []
     assert states(house).keys() <= {State.WAITING, State.ENROLLED}  # never seen before
     assert {change.policy.name for change in house.backup.sent} == {"gold"}
+    # who waits for the ceiling costs Azure nothing, however many hours it takes
+    assert house.backup.calls["item"] == len(house.backup.sent)
+    assert len(house.machines.reads) <= many + 2 * len(house.backup.sent)
+
+
+async def test_a_wait_for_the_ceiling_is_never_a_message_however_short_it_is():
+    house = await protected_estate()
+    house.settings = replace(house.settings, changes_per_hour=0)
+    house.clock.advance((3600 - house.clock.now().timestamp()) % 3600 - 300)
+    for vm in list(house.machines.vms.values()):
+        house.machines.add(replace(vm, tags={"backup-tier": "gold"}))
+        await house.event(vm.id)
+
+    await house.turn()
+
+    assert house._hidden == []
+    assert len(house.ledger.all_due()) == MANY
+    assert house.notices.operators == ["CEILING_REACHED"]
+
+
+async def test_what_waits_for_the_ceiling_is_looked_at_when_there_is_news_of_it():
+    house = await protected_estate()
+    house.settings = replace(house.settings, changes_per_hour=0)
+    vm = worlds.vm("vm-00", uid="u0", tags={"backup-tier": "gold"})
+    house.machines.add(vm)
+    await house.event(vm.id)
+    await house.play(2 * 3600, step=60)
+    assert (await house.row(vm.id)).waits_for_ceiling
+
+    house.machines.add(replace(vm, tags={"backup-tier": "bronze"}))
+    await house.event(vm.id)
+    await house.play(60)
+
+    row = await house.row(vm.id)
+    assert (row.waits_for_ceiling, row.until) == (False, None)
+    assert len(house.backup.sent) == MANY

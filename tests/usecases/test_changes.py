@@ -11,6 +11,7 @@ from shared.domain.model import ProtectionState
 from shared.domain.records import DecisionKind, PersonDecision
 from shared.domain.states import State
 from shared.errors import Disposition
+from shared.settings import Mode
 from tests.fakes.azure import fault
 from tests.unit.domain import worlds
 from tests.usecases.house import House
@@ -180,7 +181,7 @@ async def test_a_change_by_another_instance_is_seen_and_not_made_again(house):
     await retagged(house, "gold")
     sent = house.sent(VM.id)
     house.index = old
-    old.learned.clear()
+    old.unlearn()
 
     await retagged(house, "gold", 60)
 
@@ -221,3 +222,15 @@ async def test_a_change_that_must_wait_leaves_the_vm_protected():
     await house.play(3600, step=20)
 
     assert policy_in_azure(house) == "gold"
+
+
+async def test_what_is_only_observed_is_not_read_anew(house):
+    """Backup reads are scarce, and a sweep looks at every VM that is observed."""
+    house.settings = replace(house.settings, mode=Mode.OBSERVE)
+    house.backup.calls.clear()
+
+    await retagged(house, "gold", 3600)
+
+    assert (await house.row(VM.id)).would
+    assert house.backup.calls["item"] == 0
+    assert policy_in_azure(house) == "bronze"

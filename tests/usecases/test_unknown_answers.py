@@ -88,7 +88,7 @@ async def test_a_put_that_never_arrived_is_sent_again_within_minutes(status):
 
 async def test_a_vm_that_is_deleted_meanwhile_leaves_nothing_in_flight_behind():
     house = await lost_answer(HERE, listed_after=1e9)  # there never is a job
-    house.backup._runs.clear()
+    house.backup.lose_changes()
     house.machines.remove(VM.id)
     await house.event(VM.id)
 
@@ -114,7 +114,7 @@ async def test_an_item_without_a_job_is_found_before_anything_else_is_sent():
 @pytest.mark.parametrize("known", ["in flight", "intent alone"])
 async def test_a_vault_that_is_deleted_before_the_answer_is_known_ends_the_wait(known):
     house = await lost_answer(HERE)
-    house.backup._runs.clear()
+    house.backup.lose_changes()
     house.backup.fail_reads("jobs", GONE, times=1000)
     house.backup.fail_reads("item", GONE, times=1000)
     house.directory._vaults.clear()
