@@ -3,7 +3,7 @@ change shows.
 
 Targets: first byte within 300 ms, 150 kB, 2 minutes. `first` is the first request that a fresh
 process answers, with all it loads for it after the functions are indexed; the others are its next
-ones. Each view is asked of three processes of its own: medians, and the worst of all but the
+ones. The app is the deployment package, where it is mounted read-only (ADR 7). Each view is asked of three processes of its own: medians, and the worst of all but the
 firsts. Rows lie in the storage emulator, which shares this machine's cores; the Functions host's
 own milliseconds come on top.
 """
@@ -16,15 +16,18 @@ import os
 import random
 import statistics
 import sys
+import tempfile
 import time
+import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from bench import estates
-from packaging_tools.contents import ROOT
+from packaging_tools.build import build
 from shared.adapters.coverage import TableCoverage
 from shared.adapters.ledger import TableLedger
 from shared.adapters.parked import TableParkedMessages
@@ -131,7 +134,19 @@ def row(number: int, chance: random.Random, now: datetime) -> Row:
 
 
 async def run() -> dict[str, Any]:
-    """Plant the ledger, count it, ask for each view."""
+    """Build the app, plant the ledger, count it, ask for each view."""
+    with tempfile.TemporaryDirectory(prefix="page-") as scratch:
+        return await _measured(_unpacked(Path(scratch)))
+
+
+def _unpacked(scratch: Path) -> Path:
+    app = scratch / "app"
+    with zipfile.ZipFile(build(scratch)) as package:
+        package.extractall(app)
+    return app
+
+
+async def _measured(app: Path) -> dict[str, Any]:
     now = datetime.now(UTC)
     chance = random.Random(7)
     async with Azurite() as running:
@@ -148,7 +163,7 @@ async def run() -> dict[str, Any]:
                 "vms": VMS,
                 "subscriptions": counted,
                 "counted_seconds": round(took, 1),
-                "views": {name: await view(given, path) for name, path in VIEWS.items()},
+                "views": {name: await view(app, given, path) for name, path in VIEWS.items()},
                 "change_shows_seconds": round(await change_shows(ports, rows) + TICK, 1),
             }
         finally:
@@ -167,9 +182,9 @@ def environment(connection: str) -> dict[str, str]:
     }
 
 
-async def view(given: Mapping[str, str], path: str) -> dict[str, int]:
+async def view(app: Path, given: Mapping[str, str], path: str) -> dict[str, int]:
     """Have fresh processes answer one view again and again."""
-    told = [await _answered(given, path) for _ in range(FRESH)]
+    told = [await _answered(app, given, path) for _ in range(FRESH)]
     others = [milliseconds for one in told for milliseconds, _ in one[1:]]
     return {
         "first_ms": round(statistics.median(one[0][0] for one in told)),
@@ -179,11 +194,11 @@ async def view(given: Mapping[str, str], path: str) -> dict[str, int]:
     }
 
 
-async def _answered(given: Mapping[str, str], path: str) -> list[tuple[float, int]]:
+async def _answered(app: Path, given: Mapping[str, str], path: str) -> list[tuple[float, int]]:
     child = await asyncio.create_subprocess_exec(
         *(sys.executable, "-c", _PROGRAM, path, str(SAMPLES)),
-        cwd=ROOT,
-        env={**os.environ, **given},
+        cwd=app,
+        env={**os.environ, **given, "PYTHONDONTWRITEBYTECODE": "1"},
         stdout=asyncio.subprocess.PIPE,
     )
     out, _ = await child.communicate()

@@ -223,8 +223,8 @@ async def look(
 ) -> list[Item]:
     """Read what became of those under way; give those nobody has looked at for so long.
 
-    ``most`` ends the look when so many are found
-    still under way, in no order, so that a few that wait long do not hide the others.
+    ``most`` ends the look when so many are found still under way, in no order, so that a few that
+    wait long do not hide the others.
     """
     under_way, unseen = run.under_way(), list[Item]()
     random.shuffle(under_way)
