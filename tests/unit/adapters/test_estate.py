@@ -480,10 +480,10 @@ class Lab:
         self.wire.on("GET", LIST, Answer(200, {"value": []}))
         self.backup = InMemoryBackup(self.clock)
         self.estate = InMemoryEstate(FakeMachines(), self.backup)
-        known = FakeDirectory()
-        known.add(Vault(id=VAULT, location="westeurope", tags={}))
+        self.known = FakeDirectory()
+        self.known.add(Vault(id=VAULT, location="westeurope", tags={}))
         clients = clients_on(self.wire, clock=self.clock)
-        self.index = GraphIndex(clients, settings_for(), self.clock, self.estate, known)
+        self.index = GraphIndex(clients, settings_for(), self.clock, self.estate, self.known)
 
     @property
     def lists(self) -> int:
@@ -565,6 +565,23 @@ async def test_a_vault_that_graph_lags_behind_is_listed_until_it_caught_up():
     lab.clock.advance(901)
     await lab.index.named(VM)
     assert lab.lists == 2
+
+
+async def test_of_a_vault_that_is_gone_nothing_is_kept_for_one_that_comes_under_its_name():
+    lab = Lab()
+    lab.backup.put(item())
+    await lab.index.named(VM)
+    [vault] = await lab.known.vaults()
+
+    lab.known._vaults.clear()
+    lab.clock.advance(901)
+    assert await lab.index.named(VM) == ()
+    lab.known.add(vault)
+    lab.estate.hidden.add(SUB)  # Graph shows nothing of the new one yet
+    lab.wire.on("GET", LIST, Answer(200, {"value": [item_body()]}))
+    lab.clock.advance(901)
+
+    assert [found.id for found in await lab.index.named(VM)] == [ITEM]
 
 
 async def test_a_vault_that_seems_emptied_is_asked_before_it_is_believed():
