@@ -85,12 +85,15 @@ async def release_due(ports: Ports, now: datetime) -> int:
     if room <= 0:
         return 0
     due = await ports.ledger.due(now, room)
-    for vm, at in due:
-        await ports.queues.send(
-            WorkItem(vm=str(vm), seen_at=now, cause=Cause.RELEASE), backlog=True
-        )
-        await ports.ledger.drop_due(vm, at)
+    await abreast(_release(ports, vm, at, now) for vm, at in due)
     return len(due)
+
+
+async def _release(ports: Ports, vm: ArmId, at: datetime, now: datetime) -> None:
+    """Send before the index forgets: a crash in between releases twice, never not at all."""
+    work = WorkItem(vm=str(vm), seen_at=now, cause=Cause.RELEASE)
+    await ports.queues.send(work, backlog=True)
+    await ports.ledger.drop_due(vm, at)
 
 
 async def sweep(ports: Ports, page: SweepPage) -> None:
