@@ -47,6 +47,7 @@ _WATCHED = 0.4  # share of an hourly budget that the watch may use (DESIGN §3.6
 _LOST = timedelta(minutes=5)  # no reconcile takes so long
 _ABREAST = 12  # reconciles of one subscription at once: the host runs two dozen messages
 _GRANTED = timedelta(seconds=120)  # an enable that nobody told us the end of is over by then
+_TIDIED = timedelta(seconds=60)  # between two looks for what is of no use any more
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +95,7 @@ class Governor:
         self._turns: dict[str, tuple[datetime, datetime]] = {}  # of a crowd: the first, the next
         self._vaults: defaultdict[str, deque[datetime]] = defaultdict(deque)
         self.throttled: Counter[str] = Counter()  # 429s by action, for telemetry
+        self._tidied_at = clock.now()
 
     # --- the port -------------------------------------------------------------------------------
 
@@ -149,8 +151,6 @@ class Governor:
     def settled(self, vault: ArmId) -> None:
         if flying := self._vaults.get(vault.key):
             flying.popleft()
-            if not flying:
-                del self._vaults[vault.key]
 
     # --- what the wire tells --------------------------------------------------------------------
 
@@ -171,6 +171,8 @@ class Governor:
     def answered(self, drawn: Drawn, headers: Mapping[str, str]) -> None:
         """Learn what is left from an answer's headers, names in any case."""
         now = self._clock.now()
+        if now - self._tidied_at >= _TIDIED:
+            self._tidy(now)
         lower = {name.lower(): value for name, value in headers.items()}
         for key, remaining in _remaining(drawn, lower):
             self._meters[key].read(remaining, now)
@@ -197,6 +199,14 @@ class Governor:
         self._meters[key].refuse(self._clock.now(), seconds)
 
     # --- inside ---------------------------------------------------------------------------------
+
+    def _tidy(self, now: datetime) -> None:
+        """Let go of budgets and vaults that nothing has been asked of for long; some are gone."""
+        self._tidied_at = now
+        for key in [key for key, meter in self._meters.items() if meter.idle(now)]:
+            del self._meters[key]
+        for vault in [of for of, at in self._vaults.items() if not at or now - at[-1] >= _GRANTED]:
+            del self._vaults[vault]
 
     def _wait(self, subscription: str, *, urgent: bool) -> float:
         if not urgent and self._urgent[subscription]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 
@@ -417,6 +418,36 @@ async def test_an_enable_that_another_instance_settled_is_forgotten_after_a_whil
 
 def test_settling_what_was_never_sent_here_is_harmless():
     governor().settled(VAULT)
+
+
+# --- what is kept ---------------------------------------------------------------------------------
+
+
+async def test_budgets_and_vaults_that_nothing_is_asked_of_any_more_are_let_go():
+    """A subscription and its vault every hour."""
+    clock = FakeClock()
+    pace = governor(clock)
+
+    for hour in range(100):
+        clock.advance(3600)
+        vault = ArmId.of(str(UUID(int=hour)), "rg", VAULT.provider, VAULT.chain)
+        assert await pace.vault_slot(vault) == 0.0
+        pace.answered(put(vault.subscription), left("subscription-writes", 100))
+        pace.refused(jobs(vault.subscription), "", "", 60.0)
+
+    assert len(pace._meters) <= 4
+    assert len(pace._vaults) <= 2
+
+
+def test_a_budget_is_remembered_for_as_long_as_azure_says_to_stay_away():
+    clock = FakeClock()
+    pace = governor(clock)
+    pace.refused(jobs(), "", "", 6 * 3600.0)
+
+    clock.advance(5 * 3600)
+    pace.answered(put(), left("subscription-writes", 100))
+
+    assert pace.hold(jobs()) == 3600
 
 
 # --- on the wire ---------------------------------------------------------------------------------
