@@ -21,7 +21,7 @@ from shared.domain.importer import imported
 from shared.domain.lint import Known, lint
 from shared.domain.model import Snapshot
 from shared.domain.rules import Rules, parse
-from shared.domain.rules.tree import decoded
+from shared.domain.rules.text import decoded
 from shared.domain.simulate import as_text, simulate
 from shared.ensure import Needed
 from shared.errors import BadMessage, BadRules, Problem

@@ -18,8 +18,9 @@ from urllib.parse import unquote, urlsplit
 
 from shared.adapters.faults import asking
 from shared.domain.rules import Rules, parse
-from shared.domain.rules.tree import decoded
+from shared.domain.rules.text import decoded
 from shared.errors import AzureFault, BadRules, Problem
+from shared.loading import loading
 from shared.ports import Clock
 from shared.settings import Settings
 
@@ -114,7 +115,8 @@ class StoredRules:
             self._unread = self._unread_since = None
             if found is not None:
                 text, self._etag = found
-                self._rules = parse(text, self._copy.name)
+                with loading():  # the parser comes with the first text
+                    self._rules = parse(text, self._copy.name)
                 self._wrong = ()
                 await self._keep(text)
         except AzureFault as fault:

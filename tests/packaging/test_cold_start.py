@@ -20,6 +20,31 @@ print([name for name in sys.modules if name.split(".")[0] in late])
 """
 
 
+_FIRST_PAGE = """
+import asyncio, sys
+from shared import bootstrap
+from shared.web import pages
+asyncio.run(bootstrap._desk())
+late = ("azure.storage", "azure.identity", "azure.mgmt", "ruamel", "jwt", "aiohttp")
+print([name for name in sys.modules if name.startswith(late)])
+"""
+SETTINGS = {
+    "TENANT_ID": "00000000-0000-4000-8000-000000000000",
+    "RULES_URI": "rules.yaml",
+    "AzureWebJobsStorage": "UseDevelopmentStorage=true",
+}
+
+
+def last_line(program: str, *given: str) -> str:
+    """Run a program as the app, in a process of its own."""
+    run = subprocess.run(
+        [sys.executable, "-c", program, *given],
+        cwd=ROOT, env={**os.environ, **SETTINGS}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert run.returncode == 0, run.stderr
+    return run.stdout.splitlines()[-1]
+
+
 def test_the_first_event_becomes_a_message_without_any_sdk():
     vm = f"{GROUP}/providers/Microsoft.Compute/virtualMachines/v"
     event = {
@@ -28,18 +53,12 @@ def test_the_first_event_becomes_a_message_without_any_sdk():
         "subject": vm,
         "data": {"resourceUri": vm, "operationName": "Microsoft.Compute/virtualMachines/write"},
     }
-    settings = {
-        "TENANT_ID": "00000000-0000-4000-8000-000000000000",
-        "RULES_URI": "rules.yaml",
-        "AzureWebJobsStorage": "UseDevelopmentStorage=true",
-    }
-    run = subprocess.run(
-        [sys.executable, "-c", _FIRST_EVENT, json.dumps(event)],
-        cwd=ROOT, env={**os.environ, **settings}, capture_output=True, text=True, check=False,
-    )  # fmt: skip
 
-    assert run.returncode == 0, run.stderr
-    assert run.stdout.splitlines()[-1] == "[]"
+    assert last_line(_FIRST_EVENT, json.dumps(event)) == "[]"
+
+
+def test_a_page_needs_tables_and_no_other_sdk_and_no_parser():
+    assert last_line(_FIRST_PAGE) == "[]"  # aiohttp comes with the first table
 
 
 async def test_the_package_gets_to_its_first_put():

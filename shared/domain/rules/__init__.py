@@ -9,9 +9,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from shared.domain.rules import checks, tree
-from shared.domain.rules.decode import Decoder, Path, decode
 from shared.domain.rules.model import (
     DefaultRule,
     Rule,
@@ -27,6 +26,9 @@ from shared.domain.rules.selectors import Condition, compiled, matcher
 from shared.domain.rules.vocabulary import Vocabulary, vocabularies
 from shared.domain.spelling import plain
 from shared.errors import BadRules, Problem
+
+if TYPE_CHECKING:
+    from shared.domain.rules.decode import Decoder, Path
 
 __all__ = ["ReadyExclusion", "ReadyRule", "ReadyTagExclusion", "Rules", "parse"]
 
@@ -95,6 +97,9 @@ def parse(text: str, file: str = "rules.yaml") -> Rules:
         BadRules: lists every problem; nothing of a wrong file is used.
 
     """
+    from shared.domain.rules import checks, tree  # the parser comes with the first text
+    from shared.domain.rules.decode import decode
+
     content, decoder = decode(tree.read(text, file), RulesFile, file)
     if content is None:
         raise BadRules(tuple(decoder.problems))

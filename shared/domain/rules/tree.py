@@ -15,6 +15,7 @@ from ruamel.yaml import YAML, events
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.reader import ReaderError
 
+from shared.domain.rules.text import refused
 from shared.errors import BadRules, Problem
 
 MAX_BYTES = 256 * 1024
@@ -81,7 +82,7 @@ def read(text: str, file: str) -> Node:
     size = len(text.encode(errors="replace"))
     if size > MAX_BYTES:
         hint = f"at most {MAX_BYTES // 1024} KB; split what only documents into another file"
-        raise _refused(file, text[:MAX_BYTES], f"{size} bytes", hint)
+        raise refused(file, text[:MAX_BYTES], f"{size} bytes", hint)
     reader = _Reader(file)
     try:
         return reader.document(text)
@@ -96,31 +97,10 @@ def read(text: str, file: str) -> Node:
         ) from error
     except ReaderError as error:
         code = error.character if isinstance(error.character, int) else ord(str(error.character))
-        raise _refused(file, text[: error.position], _not_allowed(code)) from error
+        raise refused(file, text[: error.position], _not_allowed(code)) from error
     except (YAMLError, ValueError, RecursionError) as error:
         summary = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
         raise BadRules((Problem(file=file, line=0, column=0, message=summary),)) from error
-
-
-def decoded(body: bytes, file: str) -> str:
-    """Give the text of a rules file.
-
-    Raises:
-        BadRules: it is not UTF-8.
-
-    """
-    try:
-        return body.decode()
-    except UnicodeDecodeError as error:
-        message = f"the byte 0x{body[error.start]:02X} is not of UTF-8 text"
-        before = body[: error.start].decode(errors="replace")
-        raise _refused(file, before, message, "save the file as UTF-8") from error
-
-
-def _refused(file: str, before: str, message: str, hint: str = "") -> BadRules:
-    """Point behind the text that was still fine."""
-    line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
-    return BadRules((Problem(file=file, line=line, column=column, message=message, hint=hint),))
 
 
 def _not_allowed(code: int) -> str:

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from shared.domain.rules import Rules, parse
 from shared.domain.rules.model import FirstBackup, TrustedLaunch
 from shared.domain.rules.selectors import effective_tags, traits_of
-from shared.domain.rules.tree import MAX_BYTES, decoded
+from shared.domain.rules.text import decoded
+from shared.domain.rules.tree import MAX_BYTES
 from shared.errors import BadRules
 from tests.unit.domain.worlds import RULES, snapshot, vm
 
