@@ -6,6 +6,7 @@ that the first event after a cold start loads no SDK. Nothing here touches the n
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class _Process:
-    """What this process has built. One event loop, so no locks."""
+    """What this process has built. One event loop, so building needs no locks."""
 
     settings: Settings | None = None
     clock: Clock | None = None
@@ -34,6 +35,7 @@ class _Process:
     ports: Ports | None = None
     notifier: Notifier | None = None
     desk: Desk | None = None
+    walking: asyncio.Lock | None = None
 
 
 def settings() -> Settings:
@@ -121,12 +123,19 @@ async def enroll(body: bytes, message_id: str, *, backlog: bool) -> None:
 
 
 async def sweep_page(body: bytes) -> None:
-    """Walk on through one subscription."""
+    """Walk on through one subscription.
+
+    A page is thousands of VMs, items and rows in memory, and the queue hands out as many pages as
+    there are subscriptions: an instance reads one at a time.
+    """
     from shared.sweep import sweep
 
     item = await _decoded("sweeps", body)
     if isinstance(item, SweepPage):
-        await sweep(await ports(), item)
+        opened = await ports()
+        _Process.walking = _Process.walking or asyncio.Lock()
+        async with _Process.walking:
+            await sweep(opened, item)
 
 
 async def deliver(body: bytes) -> None:
