@@ -28,6 +28,7 @@ from shared.domain.records import Row
 from shared.errors import AzureFault, BadArmId
 from shared.ports import Ports
 
+_NO_VAULT = frozenset({"ResourceNotFound", "ResourceGroupNotFound"})
 INDEX_LAG = timedelta(minutes=45)  # Resource Graph's lag and the index's own age, with room
 
 
@@ -102,7 +103,7 @@ async def _items(
             last_recovery_point=row.last_recovery_point,
         )
         return (*items, mine)
-    asked = await ports.backup.item(item_of(past.vault, vm_id))
+    asked = await _item(ports, item_of(past.vault, vm_id))
     if asked is None:
         return items
     ports.index.learn(asked)
@@ -126,12 +127,27 @@ async def asked_anew(
     ports: Ports, items: tuple[ProtectedItem, ...], doubted: ProtectedItem
 ) -> tuple[ProtectedItem, ...]:
     """Give the items with one of them as Azure has it now; an index may be an hour behind."""
-    fresh = await ports.backup.item(doubted.id)
+    fresh = await _item(ports, doubted.id)
     others = tuple(item for item in items if item.id != doubted.id)
     if fresh is None:
         return others
     ports.index.learn(fresh)
     return (*others, fresh)
+
+
+async def _item(ports: Ports, item: ArmId) -> ProtectedItem | None:
+    """Ask for one item; a vault that is gone has none, and its VMs must not wait for it for ever."""
+    try:
+        return await ports.backup.item(item)
+    except AzureFault as fault:
+        if not vault_is_gone(fault):
+            raise
+        return None
+
+
+def vault_is_gone(fault: AzureFault) -> bool:
+    """Tell whether ARM itself says that there is no such vault."""
+    return fault.status == 404 and fault.code in _NO_VAULT
 
 
 async def _inherited(ports: Ports, vm: ArmId) -> tuple[Tags | None, str | None, Tags | None]:

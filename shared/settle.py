@@ -23,6 +23,7 @@ from shared.domain.records import ChangeKind, InFlight, Intent, PastFailure, Row
 from shared.domain.schedule import first_backup_deadline, starts_later
 from shared.domain.states import State
 from shared.errors import AzureFault, Conflict
+from shared.gather import vault_is_gone
 from shared.ledger_rows import enrolled_under, move
 from shared.ports import Job, Ports
 
@@ -30,7 +31,6 @@ _ENDED_WELL = frozenset({"Completed", "CompletedWithWarnings"})
 _RUNNING = frozenset({"InProgress", "Cancelling"})
 _CLOCKS = timedelta(minutes=5)  # a job's start may lie before our own time of the PUT
 _TRIES = 8
-_NO_VAULT = frozenset({"ResourceNotFound", "ResourceGroupNotFound"})
 
 OPERATION_OF = {
     ChangeKind.ENROLL: "ConfigureBackup",
@@ -135,11 +135,6 @@ async def _learn_item(ports: Ports, vault: ArmId, row: Row) -> None:
     item = await ports.backup.item(item_of(vault, ArmId.parse(row.vm)))
     if item is not None:
         ports.index.learn(item)
-
-
-def vault_is_gone(fault: AzureFault) -> bool:
-    """Tell whether ARM itself says that there is no such vault."""
-    return fault.status == 404 and fault.code in _NO_VAULT
 
 
 async def _settled_row(

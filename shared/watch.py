@@ -17,8 +17,9 @@ from shared.act import FIRST_LOOK, SETTLES_WITHOUT_JOB, SLACK, look_at
 from shared.domain.ids import ArmId, item_of
 from shared.domain.records import InFlight, Look
 from shared.errors import AzureFault
+from shared.gather import vault_is_gone
 from shared.ports import Job, Ports
-from shared.settle import OPERATION_OF, Ending, ending_of, settle, vault_is_gone
+from shared.settle import OPERATION_OF, Ending, ending_of, settle
 
 _CLOCKS = timedelta(minutes=5)  # a job's start may lie before our own time of the PUT
 _VANISHED = timedelta(minutes=15)  # an operation unknown to Azure for that long has ended
