@@ -25,7 +25,7 @@ _AT_ONCE = timedelta(seconds=2)  # 429s so close to each other are one
 _STEADY = 2.0  # others who draw more than so many times what comes back empty the budget
 _BRISK = 0.02  # a gap shorter than this is none
 _HOUR = 3600.0
-_IDLE = timedelta(hours=1)
+_IDLE = timedelta(hours=1)  # by then every budget is whole again
 
 
 @dataclass(slots=True)
@@ -96,11 +96,10 @@ class Meter:
         return max(0.0, (self.blocked_until - now).total_seconds())
 
     def idle(self, now: datetime) -> bool:
-        """Tell whether a new meter would know as much: budgets are whole again after an hour."""
+        """Tell whether a new meter would know as much: Azure told nothing for an hour."""
         told = [self.readings[-1][0]] if self.readings else []
-        drawn = [self.granted[-1]] if self.granted else []
         kept_away = [self.blocked_until] if self.blocked_until else []
-        return all(now - at >= _IDLE for at in (*told, *drawn, *kept_away))
+        return all(now - at >= _IDLE for at in (*told, *kept_away))
 
     def wait(self, now: datetime, instances: int, underway: int = 0) -> float:
         """Give the seconds until this instance may draw once; 0.0: now.

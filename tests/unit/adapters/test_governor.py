@@ -450,6 +450,19 @@ def test_a_budget_is_remembered_for_as_long_as_azure_says_to_stay_away():
     assert pace.hold(jobs()) == 3600
 
 
+async def test_a_budget_that_azure_speaks_of_no_more_is_let_go_though_others_are_drawn_on():
+    clock = FakeClock()
+    pace = governor(clock)
+    pace.refused(Drawn(SUB, "x/read", "reads"), "", "", 30.0)
+
+    for _ in range(60):
+        clock.advance(120)
+        assert await pace.slot(SUB, urgent=False) == 0.0
+        pace.answered(put(), left("subscription-writes", 100))
+
+    assert len(pace._meters) == 1
+
+
 # --- on the wire ---------------------------------------------------------------------------------
 
 
