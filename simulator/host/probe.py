@@ -5,7 +5,8 @@ await counts as that one. The kill comes right after the n-th await has ended an
 next line, so "after n" is also "before n + 1" and "after 0" is the entry. It works on
 ``sys.monitoring``: the app runs unmodified, and pays nothing unless a probe is asked for.
 
-``HOST_KILL_AT`` is ``function:n`` (before its n-th await, from 1) or ``function:n:after``.
+``HOST_KILL_AT`` is ``function:n`` (before its n-th await, from 1) or ``function:n:after``, or
+``function@place``: after the first await there, wherever in the order of a run it comes.
 """
 
 import asyncio
@@ -30,16 +31,22 @@ class UnusableKillPoint(ValueError):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KillPoint:
     function: str
-    after_awaits: int
+    after_awaits: int = 0
+    place: str = ""
 
     @classmethod
     def parse(cls, text: str) -> "KillPoint | None":
         if not text:
             return None
+        function, _, place = text.partition("@")
+        if function and place:
+            return cls(function=function, place=place)
         function, _, rest = text.partition(":")
         number, _, side = rest.partition(":")
         if not (function and number.isdigit() and side in {"", "before", "after"}):
-            raise UnusableKillPoint(f"HOST_KILL_AT={text!r} is not FUNCTION:N[:before|:after]")
+            raise UnusableKillPoint(
+                f"HOST_KILL_AT={text!r} is not FUNCTION:N[:before|:after]|@PLACE"
+            )
         before = int(number) - (side != "after")
         if before < 0:
             raise UnusableKillPoint(f"HOST_KILL_AT={text!r}: awaits are counted from 1")
@@ -126,7 +133,9 @@ class Probe:
 
     def _kill_if_due(self, walk: Walk, place: str) -> None:
         at = self.kill_at
-        if at and at.function == walk.function and at.after_awaits == len(walk.places):
+        if at is None or at.function != walk.function:
+            return
+        if at.place == place if at.place else at.after_awaits == len(walk.places):
             self._dying(at, place)
             os.kill(os.getpid(), signal.SIGKILL)
 

@@ -14,16 +14,19 @@ from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import unquote
 
+import pytest
+
 from bench import estates
 from simulator.estate import Estate, up_running
 
-PATIENCE = 30.0  # real seconds for one thing to happen
+PATIENCE = 60.0  # real seconds for one thing to happen
 LOOK = 0.1
 REDELIVERY = 601.0
 GRAPH_LAG = 900.0
 TRIES = 2  # to get a function to die at one await: a run can be shorter than the one before
 ENROLLING = ("enroll_vm", "watch_enrollments", "enroll_backlog")
 OTHERS = ("sweep", "sweep_subscription", "send_notice")
+UNANNOUNCED = frozenset({"enroll_backlog", "sweep", "sweep_subscription"})  # no event may help out
 
 
 class Scene:
@@ -46,6 +49,7 @@ class Scene:
     async def stimulate(self, function: str) -> None:
         """Do what makes the function run, all its ways."""
         estate = self.estate
+        self.turn("eventgrid.hold", function in UNANNOUNCED)
         match function:
             case "enroll_vm":
                 vm = self.new_vm()
@@ -57,14 +61,10 @@ class Scene:
                 for seconds in (45, 60, 60):
                     estate.advance(seconds)
                     await self.settle()
-            case "sweep" | "sweep_subscription":
-                await self.minutes(3)
-            case "enroll_backlog":  # a sweep finds a VM that no event announced
-                self.turn("eventgrid.hold", True)
+            case "sweep" | "sweep_subscription" | "enroll_backlog":
                 vm = self.new_vm()
                 estate.advance(GRAPH_LAG)
                 await self.minutes(6, until=lambda: self.accepted(vm))
-                self.turn("eventgrid.hold", False)
             case "send_notice":
                 self.new_vm("koreacentral")
                 await self.settle()
@@ -122,18 +122,19 @@ class Scene:
     async def awaits(self, function: str) -> list[str]:
         """Give the awaits of its longest run in a process that has done it before."""
         await self.stimulate(function)
-        return await self._longest(function)
-
-    async def _longest(self, function: str) -> list[str]:
         before = len(self.estate.invocations(function))
         await self.stimulate(function)
         runs = self.estate.invocations(function)[before:]
         return max((list(run.awaits or ()) for run in runs), key=len, default=[])
 
-    async def die(self, function: str, nth: int) -> bool:
-        """Let the process die after that await, if it gets there; wait for the next process."""
+    async def die(self, function: str, at: int | str) -> bool:
+        """Let the process die after that await, if it gets there; wait for the next process.
+
+        ``at`` is how many awaits have ended, or the place of the await.
+        """
         self.deaths = list(self.estate.fleet.deaths)
-        self.estate.fleet.aim(f"{function}:{nth}:after")
+        order = f"{function}@{at}" if isinstance(at, str) else f"{function}:{at}:after"
+        self.estate.fleet.aim(order)
         await self.stimulate(function)
         self.estate.fleet.aim("")
         if not self.died:
@@ -154,17 +155,25 @@ class Scene:
                 if await self.die(function, nth):
                     reached += 1
                     break
-        for place in dict.fromkeys(places):  # what moved meanwhile is aimed at where it is now
-            for _ in range(2 * TRIES):
-                now = await self._longest(function) if place not in self.killed_at else []
-                if place in now:
-                    await self.die(function, now.index(place) + 1)
+        for place in dict.fromkeys(places):  # what moved meanwhile is aimed at by its name
+            for _ in range(TRIES):
+                if place in self.killed_at or await self.die(function, place):
+                    break
         left = set(places) - self.killed_at
         if function != "send_notice":  # later letters wait for a digest, so that mail is not sent
             assert not left, f"{function} never died at {left}"
         assert reached > len(places) / 2
-        line = f"{function}: died at {reached} of {len(places) + 1}, {len(set(places))} places"
+        line = f"{function}: {len(places)} awaits at {len(set(places))} places, died at {reached}"
         return f"{line}, but not at {sorted(left)}" if left else line
+
+    def figures(self) -> str:
+        """Say what the deaths did, once `check` has passed."""
+        puts, names = self.puts(), {vm["name"] for vm in self.ready_vms}
+        letters = sum(self.told().values()) - len(self.told())
+        return (
+            f"{self.died_at.total()} kills; of {len(names)} VMs {len(names - self.items().keys())} "
+            f"lost, {len(puts) - len(set(puts))} PUTs repeated, {letters} letters repeated"
+        )
 
     @property
     def killed_at(self) -> set[str]:
@@ -190,7 +199,8 @@ class Scene:
         told = self.told()
         assert told.keys() == blocked, told
         assert sum(told.values()) - len(told) <= self.died_at["send_notice"], told
-        assert [one for one in self.estate.failed() if one.state != "lost"] == []
+        failed = [one for one in self.estate.failed() if one.state != "lost"]
+        assert failed == [], failed
 
 
 @asynccontextmanager
@@ -205,3 +215,12 @@ async def scene() -> AsyncIterator[Scene]:
         found = Scene(estate)
         found.turn("eventgrid.delay", 0)
         yield found
+
+
+async def killed_everywhere(function: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Let a function die at entry and at every await, and say what became of it."""
+    async with scene() as found:
+        line = await found.die_everywhere(function)
+        await found.check()
+        with capsys.disabled():
+            print(f"\n{line}; {found.figures()}", end="")

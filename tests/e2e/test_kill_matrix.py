@@ -12,7 +12,7 @@ from random import Random
 
 import pytest
 
-from tests.e2e.killing import ENROLLING, OTHERS, scene
+from tests.e2e.killing import ENROLLING, OTHERS, killed_everywhere, scene
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1800)]
 FEW = 5
@@ -29,10 +29,6 @@ async def test_killed_once_in_each_function_nothing_is_lost():
 
 
 @pytest.mark.large
-async def test_wherever_an_enrollment_is_killed_nothing_is_lost(capsys):
-    async with scene() as found:
-        for function in ENROLLING:
-            line = await found.die_everywhere(function)
-            with capsys.disabled():
-                print(f"\n{line}", end="")
-        await found.check()
+@pytest.mark.parametrize("function", ENROLLING)
+async def test_wherever_an_enrollment_is_killed_nothing_is_lost(function, capsys):
+    await killed_everywhere(function, capsys)

@@ -38,6 +38,17 @@ async def test_a_kill_can_be_ordered_while_the_app_runs():
         assert [run.state for run in host.runs("walk")] == ["ok", "lost", "ok"]
 
 
+async def test_a_kill_can_be_ordered_at_a_place_wherever_it_comes():
+    async with rig(probe=True, speed=0) as host:
+        await host.send("walk", "x")
+        await host.seen("walk")
+        place = host.runs("walk")[0].awaits[-1]
+        host.fleet.aim(f"walk@{place}")
+        await host.send("walk", "y")
+        await host.until(lambda: host.runs("walk", state="lost"), "the death")
+        assert host.fleet.killed_at == [place]
+
+
 @pytest.mark.parametrize("point", ["walk:1", "walk:1:after", "walk:3:after"])
 async def test_an_instance_dies_at_the_ordered_point_once_and_the_message_comes_again(point: str):
     async with rig(kill_at=point, speed=0) as host:
@@ -69,7 +80,13 @@ def test_kill_points_are_counted_in_awaits_that_have_ended(text: str, after: int
     assert KillPoint.parse(text) == KillPoint(function="f", after_awaits=after)
 
 
-@pytest.mark.parametrize("text", ["f", "f:", "f:x", ":1", "f:1:during", "f:0"])
+def test_a_kill_point_may_name_its_place():
+    point = KillPoint.parse("f@shared/reconcile.py:88 claim")
+
+    assert point == KillPoint(function="f", place="shared/reconcile.py:88 claim")
+
+
+@pytest.mark.parametrize("text", ["f", "f:", "f@", "@x", "f:x", ":1", "f:1:during", "f:0"])
 def test_a_kill_point_that_is_none_is_refused(text: str):
     with pytest.raises(UnusableKillPoint):
         KillPoint.parse(text)
