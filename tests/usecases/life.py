@@ -7,6 +7,7 @@ while Resource Graph does not show a change, a sweep is to come, or trouble last
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from random import Random
 from typing import Any
@@ -45,7 +46,6 @@ class Life(Town):
 
     chance: Random
     number = 0
-    only: frozenset[str] = frozenset()  # the deeds that happen, if not all
 
     def begin(self, seed: int) -> None:
         self.chance = Random(seed)
@@ -81,19 +81,7 @@ class Life(Town):
 
     async def _happen(self) -> None:
         for _ in range(self.chance.choice((0, 1, 1, 2))):
-            deeds = {
-                self.create: 5 if len(self.alive) < MOST else 0,
-                self._delete: 1,
-                self._recreate: 1,
-                self._retag: 3,
-                self._stop: 1,
-                self._resume: 1,
-                self._azure_fails: 2,
-                self._storage_fails: 1,
-                self._kill: 2,
-                self._deploy: 1,
-            }
-            deeds = {deed: weight for deed, weight in deeds.items() if self._may(deed.__name__)}
+            deeds = self.deeds()
             [deed] = self.chance.choices(list(deeds), weights=list(deeds.values()))
             self.did[deed.__name__] += 1
             deed()
@@ -109,8 +97,20 @@ class Life(Town):
                 case _:
                     await self.announce(event)
 
-    def _may(self, deed: str) -> bool:
-        return not self.only or deed in self.only
+    def deeds(self) -> dict[Callable[[], None], int]:
+        """Give what may happen, with its weight."""
+        return {
+            self.create: 5 if len(self.alive) < MOST else 0,
+            self._delete: 1,
+            self._recreate: 1,
+            self._retag: 3,
+            self._stop: 1,
+            self._resume: 1,
+            self._azure_fails: 2,
+            self._storage_fails: 1,
+            self._kill: 2,
+            self._deploy: 1,
+        }
 
     async def _deliver_late(self) -> None:
         due = [event for at, event in self.late if at <= self.clock.now()]
