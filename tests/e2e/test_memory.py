@@ -6,7 +6,8 @@ and resumed by hand, vaults and rules are replaced, events come late, twice or n
 storage fail. It is measured twice, each time after calm hours, so that what a process keeps for
 minutes or an hour (an answer, a fault, a budget) is not taken for growth. What is left belongs to
 something that is there: six VMs in the end as in the beginning, three vaults, one version of the
-rules. An item may be one more or less (three KB), and so may a budget of this hour (two). And nothing may be stuck in the end: who does nothing keeps nothing.
+rules. An item may be one more or less (three KB), and so may a budget of this hour (two).
+Nothing may be stuck in the end, for who does nothing keeps nothing.
 
 Five days make some 150 new ids of VMs, 35 new vaults and 9,000 answers: 100 bytes kept for each
 id, 430 for each vault or 2 for each answer would break the bound. A greater leak is seen in hours,
