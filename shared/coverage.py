@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Coroutine
+from contextlib import nullcontext
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -19,8 +20,8 @@ import msgspec
 
 from shared import telemetry
 from shared.abreast import abreast
-from shared.domain.coverage import NO_VM, Standing, Summary, counted, doubt, doubted
-from shared.domain.records import Row, SweepMark
+from shared.domain.coverage import NO_VM, Count, Standing, Summary, doubt, doubted
+from shared.domain.records import SweepMark
 from shared.domain.sheets import (
     QUEUED,
     QUEUES,
@@ -38,6 +39,7 @@ from shared.errors import AzureFault, Disposition
 from shared.ports import Ports
 
 COUNTED_AT_ONCE = 4  # subscriptions; a count is a walk of one partition
+LARGE = 2_000  # VMs; of subscriptions with more, one at a time: a count holds an entry of each VM
 JOBS_SINCE = timedelta(hours=24)
 
 
@@ -52,11 +54,12 @@ async def recount(ports: Ports) -> int:
         for subscription in sorted(marks.keys() | swept.keys())
         if _differs(known.get(subscription), marks.get(subscription, ""), swept.get(subscription))
     ]
-    gate = asyncio.Semaphore(COUNTED_AT_ONCE)
+    gate, alone = asyncio.Semaphore(COUNTED_AT_ONCE), asyncio.Lock()
 
     async def one(subscription: str) -> None:
         mark, sweep = marks.get(subscription, ""), swept.get(subscription)
-        async with gate:
+        large = sweep is not None and sweep.vms > LARGE
+        async with gate, alone if large else nullcontext():
             try:
                 known[subscription] = await _count(ports, subscription, mark, sweep)
             except AzureFault as fault:  # the old count stays and says how old it is
@@ -76,12 +79,12 @@ async def recount(ports: Ports) -> int:
 
 async def _count(ports: Ports, subscription: str, mark: str, swept: SweepMark | None) -> Summary:
     """Count one subscription. The mark was read before the rows, so nothing later is lost."""
-    rows: list[Row] = []
+    count = Count(subscription, now=ports.clock.now(), swept=swept)
     async for page in ports.ledger.subscription_rows(subscription):
-        rows.extend(page)
-    summary, entries = counted(subscription, rows, now=ports.clock.now(), mark=mark, swept=swept)
+        count.add(page)
+    summary = count.summary(now=ports.clock.now(), mark=mark)
     telemetry.count("coverage.counted")
-    return await ports.coverage.put(summary, entries)
+    return await ports.coverage.put(summary, count.entries)
 
 
 def _differs(known: Summary | None, mark: str, swept: SweepMark | None) -> bool:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -171,23 +171,36 @@ def entry_of(row: Row) -> Entry | None:
     )
 
 
-def counted(
-    subscription: str, rows: Sequence[Row], *, now: datetime, mark: str, swept: SweepMark | None
-) -> tuple[Summary, tuple[Entry, ...]]:
-    """Count one subscription's rows."""
-    entries = tuple(entry for row in rows if (entry := entry_of(row)) is not None)
-    since = swept.started_at if swept is not None else now
-    summary = Summary(
-        subscription=subscription,
-        counted_at=now,
-        mark=mark,
-        rows=len(entries),
-        gone=sum(row.state is State.GONE and row.since >= since for row in rows),
-        cells=cells(entries),
-        enroll=_times((row.first_seen, row.enrolled_at) for row in rows if _recent(row, now)),
-        protect=_times((row.first_seen, row.protected_at) for row in rows if _recent(row, now)),
-    )
-    return summary, entries
+class Count:
+    """Counts one subscription's rows, page by page; of a row it keeps the entry only."""
+
+    def __init__(self, subscription: str, *, now: datetime, swept: SweepMark | None) -> None:
+        self.entries: list[Entry] = []
+        self._subscription = subscription
+        self._now = now
+        self._since = swept.started_at if swept is not None else now
+        self._gone = 0
+        self._enroll: Counter[int] = Counter()
+        self._protect: Counter[int] = Counter()
+
+    def add(self, rows: Sequence[Row]) -> None:
+        self.entries += (entry for row in rows if (entry := entry_of(row)) is not None)
+        self._gone += sum(row.state is State.GONE and row.since >= self._since for row in rows)
+        recent = [row for row in rows if _recent(row, self._now)]
+        self._enroll.update(_times((row.first_seen, row.enrolled_at) for row in recent))
+        self._protect.update(_times((row.first_seen, row.protected_at) for row in recent))
+
+    def summary(self, *, now: datetime, mark: str) -> Summary:
+        return Summary(
+            subscription=self._subscription,
+            counted_at=now,
+            mark=mark,
+            rows=len(self.entries),
+            gone=self._gone,
+            cells=cells(self.entries),
+            enroll=dict(self._enroll),
+            protect=dict(self._protect),
+        )
 
 
 def cells(entries: Iterable[Entry]) -> tuple[Cell, ...]:
@@ -222,12 +235,10 @@ def _seconds(at: datetime | None) -> int:
 _STEP = math.log(1.1)
 
 
-def _times(pairs: Iterable[tuple[datetime | None, datetime | None]]) -> dict[int, int]:
-    found: Counter[int] = Counter()
+def _times(pairs: Iterable[tuple[datetime | None, datetime | None]]) -> Iterator[int]:
     for start, end in pairs:
         if start is not None and end is not None and end >= start:
-            found[round(math.log(max((end - start).total_seconds(), 1.0)) / _STEP)] += 1
-    return dict(found)
+            yield round(math.log(max((end - start).total_seconds(), 1.0)) / _STEP)
 
 
 def percentile(times: Mapping[int, int], share: float) -> float | None:

@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 from shared.domain.coverage import (
     CLAIMS,
     NO_VM,
+    Count,
     Entry,
     Standing,
+    Summary,
     cells,
-    counted,
     doubt,
     doubted,
     entry_of,
@@ -53,14 +54,19 @@ def swept(subscription: str = SUB, **changes) -> SweepMark:
     return msgspec.structs.replace(base, **changes)
 
 
+def counted(name: str, rows: list[Row], *, swept: SweepMark | None = None) -> Summary:
+    """Count rows as they come: a page at a time."""
+    count = Count(name, now=NOW, swept=swept)
+    for start in range(0, len(rows), 2):
+        count.add(rows[start : start + 2])
+    return count.summary(now=NOW, mark="")
+
+
 def seen(rows: list[Row], marks: list[SweepMark], *, now=NOW, scope=(), **filters):
     by_subscription: dict[str, list[Row]] = {}
     for one in rows:
         by_subscription.setdefault(one.vm.split("/")[2], []).append(one)
-    summaries = [
-        counted(name, some, now=NOW, mark="", swept=None)[0]
-        for name, some in by_subscription.items()
-    ]
+    summaries = [counted(name, some) for name, some in by_subscription.items()]
     found = considered(summaries, marks, scope=scope, now=now, every=EVERY)
     return overview(found, Filters(**filters))
 
@@ -134,9 +140,7 @@ def test_vms_that_a_sweep_saw_and_no_row_tells_of_are_unknown():
 
 def test_a_vm_deleted_since_the_sweep_is_not_missed():
     gone = row("b", State.GONE, since=NOW + timedelta(minutes=1))
-    summary, _ = counted(
-        SUB, [row("a", State.PROTECTED), gone], now=NOW, mark="", swept=swept(vms=2)
-    )
+    summary = counted(SUB, [row("a", State.PROTECTED), gone], swept=swept(vms=2))
     found = considered([summary], [swept(vms=2)], scope=(), now=NOW, every=EVERY)
 
     assert found[0].missing == 0
@@ -283,7 +287,7 @@ def test_percentiles_are_right_to_ten_percent(times):
         )
         for number, taken in enumerate(times)
     ]
-    summary, _ = counted(SUB, rows, now=NOW, mark="", swept=None)
+    summary = counted(SUB, rows)
     exact = sorted(times)[(len(times) + 1) // 2 - 1]
 
     assert percentile(summary.enroll, 0.5) == pytest.approx(exact, rel=0.055)
