@@ -20,7 +20,7 @@ from tests.usecases.town import town
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1800)]
 SEEDS = (11, 22, 33)
 HOURS = 8  # of an ordinary run
-DAYS = 5  # with --all-cells
+DAYS = 4  # with --all-cells
 CALM = 3 * 3600.0
 
 
