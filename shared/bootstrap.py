@@ -82,9 +82,10 @@ async def notifier() -> Notifier:
 async def _foundation() -> Foundation:
     now = await clock()
     if _Process.foundation is None:
-        from shared.adapters.assembly import Foundation
+        with loading():
+            from shared.adapters.assembly import Foundation
 
-        _Process.foundation = Foundation(settings(), now)
+            _Process.foundation = Foundation(settings(), now)
     return _Process.foundation
 
 

@@ -89,21 +89,25 @@ class Stores:
         return self._table_clients[name]
 
     def _open_tables(self) -> TableServiceClient:
-        with loading():
+        with loading():  # the client itself brings the transport
             from azure.data.tables.aio import TableServiceClient  # lazy: see above
 
-        if self._settings.storage:
-            return TableServiceClient.from_connection_string(self._settings.storage, **TABLE_WAITS)
-        return TableServiceClient(
-            self._settings.table_uri, credential=self._credential(), **TABLE_WAITS
-        )
+            if self._settings.storage:
+                return TableServiceClient.from_connection_string(
+                    self._settings.storage, **TABLE_WAITS
+                )
+            return TableServiceClient(
+                self._settings.table_uri, credential=self._credential(), **TABLE_WAITS
+            )
 
     def _open_queues(self) -> QueueServiceClient:
-        with loading():
+        with loading():  # the client itself brings the transport
             from azure.storage.queue.aio import QueueServiceClient  # lazy: see above
 
-        if self._settings.storage:
-            return QueueServiceClient.from_connection_string(self._settings.storage, **QUEUE_WAITS)
-        return QueueServiceClient(
-            self._settings.queue_uri, credential=self._credential(), **QUEUE_WAITS
-        )
+            if self._settings.storage:
+                return QueueServiceClient.from_connection_string(
+                    self._settings.storage, **QUEUE_WAITS
+                )
+            return QueueServiceClient(
+                self._settings.queue_uri, credential=self._credential(), **QUEUE_WAITS
+            )
