@@ -373,3 +373,20 @@ def test_a_region_is_covered_by_any_set_that_its_rule_uses() -> None:
     known = Known(vaults=(V, far), vms={"westeurope": 3, "northeurope": 4})
     said = [one.message for one in lint(parse(used), NOW, known) if "lies in" in one.message]
     assert said == ["no vault of central lies in northeurope (4 VMs)"]
+
+
+@pytest.mark.parametrize(
+    "rest, said",
+    [
+        pytest.param("default: {}\n", True, id="the default enrolls there"),
+        pytest.param(
+            "rules: [{name: not ours, ignore: built anew}]\ndefault: nothing\n",
+            False,
+            id="nothing does",
+        ),
+    ],
+)
+def test_a_region_without_a_vault_is_told_where_something_is_enrolled(rest, said) -> None:
+    text = RULES[: RULES.index("rules:")] + rest
+    told = lines(text, replace(KNOWN, vms={"eastus": 2}))
+    assert any("no vault of central lies in eastus" in one for one in told) is said

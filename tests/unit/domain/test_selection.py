@@ -67,6 +67,9 @@ def chosen(when: str, **changes) -> bool:
             "{tags: {env: {any_of: [a, b]}}}", {"tags": {"env": "B"}}, True, id="any_of test"
         ),
         pytest.param(
+            "{tags: {env: {any_of: [a, b]}}}", {"tags": {"env": "c"}}, False, id="not any_of"
+        ),
+        pytest.param(
             "{tags: {env: prod, app: web}}",
             {"tags": {"env": "prod", "app": "db"}},
             False,
