@@ -559,3 +559,27 @@ def test_a_single_word_may_stand_for_a_list() -> None:
 def test_a_plain_true_as_a_tag_value_is_text() -> None:
     rules = parse(SMALL + "rules: [{name: a, when: {tags: {critical: true, version: 1}}}]")
     assert rules.content.rules[0].when.tags == {"critical": "true", "version": "1"}
+
+
+@pytest.mark.parametrize(
+    "good, bad, said",
+    [
+        pytest.param(
+            "name: production", "name: [a, b]", "rules[1].name must be text, not a list", id="text"
+        ),
+        pytest.param(
+            "name: production", f"name: {'x' * 400}", "rules[1].name is too long", id="length"
+        ),
+        pytest.param(
+            "{tags: {backup-vault: central}}",
+            "{tags: [a]}",
+            "vaults.central.tags must be a mapping, not a list",
+            id="mapping",
+        ),
+    ],
+)
+def test_what_has_another_shape_than_it_must_is_named_with_both(good, bad, said) -> None:
+    assert good in RULES
+    with pytest.raises(BadRules) as told:
+        parse(RULES.replace(good, bad), "r.yaml")
+    assert [one.message for one in told.value.problems] == [said]
