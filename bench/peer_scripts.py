@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import time
@@ -18,7 +17,7 @@ from azure.mgmt.recoveryservicesbackup import RecoveryServicesBackupClient
 
 GROUP, VAULT, POLICY = "rg-backup", "rsv-0", "silver-0"
 SPEED = float(os.environ["SPEED"])
-VMS: list[str] = json.loads(os.environ["VMS"])
+VMS = sys.argv[2:]
 _sleep = time.sleep
 
 

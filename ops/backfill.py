@@ -36,9 +36,7 @@ from shared.ports import Ports
 
 FEWEST = 20  # VMs that must have ended before a share of failures means anything
 LOST = timedelta(minutes=20)  # after which a VM that nobody looked at may be sent again
-SOON = timedelta(
-    minutes=15
-)  # a wait up to here is part of the wave; a longer one is not waited for
+SOON = timedelta(minutes=15)  # a wait up to here is part of the wave, a longer one is not
 LOOK_EVERY = 10.0  # seconds of our clock between two looks at a wave
 READ_ABREAST = 16
 LOOKED_AT = 64  # found under way, after which a look ends: a large wave is not read over and over
