@@ -3,9 +3,10 @@ change shows.
 
 Targets: first byte within 300 ms, 150 kB, 2 minutes. `first` is the first request that a fresh
 process answers, with all it loads for it after the functions are indexed; the others are its next
-ones. The app is the deployment package, where it is mounted read-only (ADR 7). Each view is asked of three processes of its own: medians, and the worst of all but the
-firsts. Rows lie in the storage emulator, which shares this machine's cores; the Functions host's
-own milliseconds come on top.
+ones. The app is the deployment package, which nothing may write to, as where it is mounted (ADR 7).
+Each view is asked of three processes of its own: medians, and the worst of all but the firsts. Rows
+lie in the storage emulator, which shares this machine's cores; the Functions host's own
+milliseconds come on top.
 """
 
 from __future__ import annotations

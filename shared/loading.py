@@ -1,4 +1,4 @@
-"""Loading code at a cold start without searching it for garbage, and templates without compiling them.
+"""Loading at a cold start: code without searching it for garbage, templates without compiling them.
 
 An SDK makes hundreds of thousands of objects while it is imported, all of which stay. The
 collector would look through them again and again: about a tenth of the time to the first PUT.
